@@ -1,0 +1,48 @@
+"""Everything that lexilog raises on purpose.
+
+LexilogError            anything below; its text says what, which, where and what to do
+├── CatalogError        a catalogue file is wrong; carries path, line and column
+├── SettingsError       a flag, an environment variable or a combination of them is wrong
+├── OriginError         a record's own fields cannot be read
+└── RelayError          the next hop has not taken a batch; the sender keeps it and comes again
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["CatalogError", "LexilogError", "OriginError", "RelayError", "SettingsError"]
+
+
+class LexilogError(Exception):
+    """Base of every error that lexilog raises on purpose."""
+
+
+class CatalogError(LexilogError):
+    """A catalogue file cannot be used as it stands.
+
+    Args:
+        path: the file.
+        line: line number, counted from 1.
+        column: column number, counted from 1.
+        problem: what is wrong and what would be right.
+    """
+
+    def __init__(self, path: Path | str, line: int, column: int, problem: str) -> None:
+        super().__init__(f"{path}:{line}:{column}: {problem}")
+        self.path = Path(path)
+        self.line = line
+        self.column = column
+        self.problem = problem
+
+
+class SettingsError(LexilogError):
+    """A setting is missing, wrong or contradicts another one."""
+
+
+class OriginError(LexilogError):
+    """What came with a line cannot be read; the line itself still passes."""
+
+
+class RelayError(LexilogError):
+    """The next hop has not confirmed a batch: whoever sent it must keep it and send it again."""
