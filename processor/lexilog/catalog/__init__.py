@@ -1,0 +1,1 @@
+"""The knowledge: entries as data, and what reads them."""
