@@ -1,0 +1,95 @@
+"""The times that syslog headers carry, and what they leave out: year and zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+import msgspec
+
+__all__ = ["Clock", "read_time"]
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
+    )
+}
+_ZONE = r"Z|UTC|GMT|[+-]\d\d:?\d\d"
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(" + _ZONE + r")?(?=[\s:]|\Z)",
+)
+# The year may stand before the time of day, as Junos documents it, or after it, as rsyslog knows it.
+_BSD = re.compile(
+    r"([A-Z][a-z]{2}) {1,2}(\d{1,2})(?: ((?:19|20)\d\d))? (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
+    r"(?: ?(" + _ZONE + r"))?(?: ((?:19|20)\d\d)(?=\s))?(?=[\s:\]]|\Z)"
+)
+# A time without a year that lies further ahead than this is taken for last year's.
+_AHEAD = timedelta(days=2)
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """What a line's own time is measured against.
+
+    Attributes:
+        now: when the line arrived, with a zone.
+        zone: zone of the times that name none.
+    """
+
+    now: datetime
+    zone: tzinfo = UTC
+
+
+def read_time(text: str, position: int, clock: Clock) -> tuple[datetime | None, int] | None:
+    """Read the time that stands at `position`.
+
+    Returns:
+        The time in UTC and the position after it; None where no time stands there. The time itself is None when its
+        digits are no date, such as the 31st of February.
+    """
+    found = _ISO.match(text, position)
+    if found:
+        year, number, *clocktime = found.groups()
+        return _utc(int(year), int(number), clocktime, clock), found.end()
+    found = _BSD.match(text, position)
+    if found and found[1] in _MONTHS:
+        name, day, before, *rest, after = found.groups()
+        month, clocktime = _MONTHS[name], [day, *rest]
+        if before or after:
+            return _utc(int(before or after), month, clocktime, clock), found.end()
+        return _without_year(month, clocktime, clock), found.end()
+    return None
+
+
+def _without_year(month: int, clocktime: Sequence[str | None], clock: Clock) -> datetime | None:
+    """Choose the year that puts the time closest before now, with two days of grace for a clock that runs ahead."""
+    year = clock.now.astimezone(clock.zone).year
+    # Some years back, because the 29th of February is not in each of them.
+    for candidate in range(year + 1, year - 9, -1):
+        when = _utc(candidate, month, clocktime, clock)
+        if when is not None and when <= clock.now + _AHEAD:
+            return when
+    return None
+
+
+def _utc(year: int, month: int, clocktime: Sequence[str | None], clock: Clock) -> datetime | None:
+    """Return a time from year, month and the texts of day, hour, minute, second, fraction and zone."""
+    day, hour, minute, second = (int(text or 0) for text in clocktime[:4])
+    fraction, zone = clocktime[4:]
+    micro = int((fraction or "")[:6].ljust(6, "0"))
+    try:
+        # A leap second has no place in datetime: it is taken for the second before.
+        when = datetime(year, month, day, hour, minute, min(second, 59), micro, _zone(zone) or clock.zone)
+        return when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    if text is None:
+        return None
+    if text[0] not in "+-":
+        return UTC
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-offset if text[0] == "-" else offset)
