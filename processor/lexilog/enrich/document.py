@@ -1,0 +1,124 @@
+"""Fields by dotted name -> one ECS document, with the agent's own fields in it.
+
+What the agent had already set is kept; where both have a value the agent's wins, except under ``event`` and
+``lexilog``, which are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lexilog.enrich.escape import escape, is_clean
+from lexilog.model import Enriched, Outcome
+
+__all__ = ["agent_has", "document", "encode_json", "flat_fields"]
+
+_OURS = ("event", "lexilog")
+# Keys under which agents keep the line, and which mean something else in ECS.
+_ECS_NAMES = ("log", "message")
+_encoder = msgspec.json.Encoder()
+
+
+def document(enriched: Enriched) -> dict[str, Any]:
+    """Return the record as one nested document, ready for JSON: dates as text, no byte that is not UTF-8."""
+    escaped: list[str] = []
+    out = _agent_fields(enriched, escaped)
+    for name, value in flat_fields(enriched, escaped).items():
+        _put(out, name, value)
+    return out
+
+
+def flat_fields(enriched: Enriched, escaped: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the new fields by dotted name, ready to leave.
+
+    Args:
+        enriched: the record.
+        escaped: names of the agent's own fields that are escaped; ``lexilog.escaped`` names them with ours.
+    """
+    out: dict[str, Any] = {}
+    escaped = list(escaped)
+    for name, value in enriched.fields.items():
+        out[name] = _ready(value, name, escaped)
+    if escaped:
+        out["lexilog.escaped"] = escaped
+    return out
+
+
+def encode_json(enriched: Enriched) -> bytes:
+    """Return the document as one line of JSON, without a line ending."""
+    return _encoder.encode(document(enriched))
+
+
+def _agent_fields(enriched: Enriched, escaped: list[str]) -> dict[str, Any]:
+    """Return a copy of what the agent had set.
+
+    Once the line is known it stands in ``event.original``, so the key that held it makes room for the ECS field of that
+    name. An unknown record leaves with the key as it came.
+    """
+    record = enriched.record
+    out = {escape(str(key)): _ready(value, str(key), escaped) for key, value in record.fields.items()}
+    if record.line_key in _ECS_NAMES and enriched.outcome is Outcome.MATCHED:
+        del out[record.line_key]
+    return out
+
+
+def agent_has(agent: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a dotted name is the agent's: it has a value there, or above it, however the dots are nested.
+
+    Names under ``event`` and ``lexilog`` never are.
+    """
+    path = name.split(".")
+    if path[0] in _OURS:
+        return False
+    if name in agent:
+        return True
+    place: Any = agent
+    for depth, step in enumerate(path):
+        if depth and ".".join(path[depth:]) in place:
+            return True
+        if step not in place:
+            return False
+        place = place[step]
+        if not isinstance(place, Mapping):
+            return True
+    return True
+
+
+def _put(out: dict[str, Any], name: str, value: Any) -> None:
+    """Set a value at its dotted name, unless it is the agent's."""
+    if agent_has(out, name):
+        return
+    *path, last = name.split(".")
+    place = out
+    for step in path:
+        inner = place.get(step)
+        if not isinstance(inner, dict):
+            inner = place[step] = {}
+        place = inner
+    place[last] = value
+
+
+def _ready(value: Any, name: str, escaped: list[str]) -> Any:
+    """Return a value that JSON and protobuf can hold; note the names of escaped texts."""
+    if isinstance(value, str):
+        if is_clean(value):
+            return value
+        escaped.append(name)
+        return escape(value)
+    if isinstance(value, datetime):
+        return _iso(value)
+    if isinstance(value, Mapping):
+        return {escape(str(key)): _ready(item, f"{name}.{key}", escaped) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_ready(item, name, escaped) for item in value]
+    return value
+
+
+def _iso(when: datetime) -> str:
+    """Return a UTC time with milliseconds, or microseconds where there are any."""
+    spec = "microseconds" if when.microsecond % 1000 else "milliseconds"
+    return when.replace(tzinfo=None).isoformat(timespec=spec) + "Z"

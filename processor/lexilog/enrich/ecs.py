@@ -1,0 +1,140 @@
+"""The fields of one record: the plan's constants, what the frame says, and the values of the line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from lexilog.enrich.plan import Plan, Writer
+from lexilog.enrich.severity import FACILITIES, SEVERITIES
+from lexilog.enrich.values import address_family
+from lexilog.model import Frame, Match, Quality, Record
+
+__all__ = ["error_fields", "matched_fields", "unknown_fields"]
+
+_RELATED_HOSTS, _RELATED_IP, _RELATED_USER = "related.hosts", "related.ip", "related.user"
+
+
+def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: datetime) -> dict[str, Any]:
+    """Return the new fields of a recognised line, by dotted name (see the record contract)."""
+    found: dict[str, Any] = {"@timestamp": frame.time or record.time or now, "message": frame.text or frame.body}
+    found.update(plan.constant)
+    found["event.original"] = record.line
+    found["event.created"] = now
+    found["lexilog.match.quality"] = match.quality.value
+    if match.tail is not None:
+        found["lexilog.match.tail"] = match.tail
+    _add_frame(found, frame)
+    _add_values(found, match, plan)
+    _add_ends(found)
+    _add_related(found)
+    return found
+
+
+def unknown_fields(record: Record, now: datetime) -> dict[str, Any]:
+    """Return the new fields of a record that no entry knows: the line as it came, and that nothing is known of it."""
+    found: dict[str, Any] = {"@timestamp": record.time or now}
+    if record.line is not None:
+        found["message"] = found["event.original"] = record.line
+    found["lexilog.match.quality"] = Quality.NONE.value
+    return found
+
+
+def error_fields(record: Record, now: datetime, problem: str) -> dict[str, Any]:
+    """Return the new fields of a record whose processing failed."""
+    return unknown_fields(record, now) | {"event.kind": "pipeline_error", "error.message": problem}
+
+
+def _add_frame(found: dict[str, Any], frame: Frame) -> None:
+    """Add what the header says. ``log.syslog`` comes from the header alone, and only where it states a priority."""
+    if frame.process is not None:
+        found["event.provider"] = found["process.name"] = frame.process
+    if frame.pid is not None:
+        found["process.pid"] = frame.pid
+    if frame.hostname is not None:
+        if address_family(frame.hostname):
+            found["observer.ip"] = [frame.hostname]
+        else:
+            found["observer.hostname"] = frame.hostname
+    severity, facility = frame.severity, None
+    if frame.pri is not None:
+        found["log.syslog.priority"] = frame.pri
+        facility, severity = divmod(frame.pri, 8)
+    elif severity is None:
+        return
+    found["log.syslog.severity.code"] = severity
+    found["log.syslog.severity.name"] = SEVERITIES[severity]
+    name = FACILITIES[facility] if facility is not None else frame.facility
+    code = facility if facility is not None else _facility_code(frame.facility)
+    optional = {
+        "log.syslog.facility.code": code,
+        "log.syslog.facility.name": name,
+        "log.syslog.version": str(frame.version) if frame.version is not None else None,
+        "log.syslog.hostname": frame.hostname,
+        "log.syslog.appname": frame.process,
+        "log.syslog.procid": str(frame.pid) if frame.pid is not None else None,
+        "log.syslog.msgid": frame.tag if frame.version is not None else None,
+        "log.syslog.structured_data": {frame.sd_id: dict(frame.data)} if frame.sd_id and frame.data else None,
+    }
+    found.update((name, value) for name, value in optional.items() if value is not None)
+
+
+def _facility_code(name: str | None) -> int | None:
+    return FACILITIES.index(name) if name in FACILITIES else None
+
+
+def _add_values(found: dict[str, Any], match: Match, plan: Plan) -> None:
+    for name, text in match.values.items():
+        _write(found, plan.variable(name), text, plan)
+    for name, text in match.pairs.items():
+        _write(found, plan.label(name), text, plan)
+    if match.values or match.pairs:
+        found["lexilog.variables"] = {**match.values, **match.pairs}
+
+
+def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str, plan: Plan) -> None:
+    if not writers or text in plan.absent:
+        return
+    for field, convert, array in writers:
+        value = convert(text)
+        if value is None:
+            continue
+        if array:
+            found.setdefault(field, []).append(value)
+        else:
+            found.setdefault(field, value)
+
+
+def _add_ends(found: dict[str, Any]) -> None:
+    """Fill source and destination: the initiator is the source where the line tells the role, else the near end is."""
+    role = found.get("lexilog.ike.role")
+    if role is not None:
+        role = found["lexilog.ike.role"] = role.lower()
+    near, far = ("destination", "source") if role == "responder" else ("source", "destination")
+    ends = [("lexilog.local", near), ("lexilog.remote", far)]
+    if role in ("initiator", "responder"):
+        client, server = ("server", "client") if role == "responder" else ("client", "server")
+        ends += [("lexilog.local", client), ("lexilog.remote", server)]
+    for end, field in ends:
+        address, port = found.get(f"{end}.ip"), found.get(f"{end}.port")
+        if address is not None:
+            found[f"{field}.ip"] = found[f"{field}.address"] = address
+        if port is not None:
+            found[f"{field}.port"] = port
+    address = found.get("lexilog.remote.ip") or found.get("lexilog.local.ip")
+    if address is not None:
+        found["network.type"] = address_family(address)
+
+
+def _add_related(found: dict[str, Any]) -> None:
+    addresses = (found.get(name) for name in ("lexilog.local.ip", "lexilog.remote.ip"))
+    _relate(found, _RELATED_IP, [*addresses, *found.get(_RELATED_IP, ()), *found.get("observer.ip", ())])
+    _relate(found, _RELATED_HOSTS, [found.get("observer.hostname")])
+    _relate(found, _RELATED_USER, [found.get("user.name")])
+
+
+def _relate(found: dict[str, Any], field: str, values: Iterable[Any]) -> None:
+    unique = [value for value in dict.fromkeys(values) if value is not None]
+    if unique:
+        found[field] = unique

@@ -1,0 +1,67 @@
+"""Text of a variable -> value of a field's type. What does not fit is None, and stays text in the variables."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["CONVERTERS", "address_family", "as_address", "as_long", "as_port"]
+
+# The address inside ipv4(udp:500,[0..3]=192.0.2.1) and the like, or before a port as in 192.0.2.1/500.
+_INNER = re.compile(r"(?:.*=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/\d{1,5})?\)?\Z", re.DOTALL)
+# The port in ipv4(udp:500,…) or in 192.0.2.1/500; 0 and "any" say nothing.
+_PORT = re.compile(r"\w+\(\w+:(\d{1,5}),|[0-9A-Fa-f:.\]]{2,47}/(\d{1,5})\Z")
+_LONG = range(-(2**63), 2**63)
+
+
+def address_family(text: str) -> str | None:
+    """Return ``ipv4`` or ``ipv6``, or None where the text is no address."""
+    if ":" in text:
+        return "ipv6" if _is_address(socket.AF_INET6, text) else None
+    return "ipv4" if _is_address(socket.AF_INET, text) else None
+
+
+def as_address(text: str) -> str | None:
+    """Return the address that a text is, or that an IKE identity holds."""
+    if address_family(text):
+        return text
+    found = _INNER.match(text)
+    return found[1] if found and address_family(found[1]) else None
+
+
+def as_port(text: str) -> int | None:
+    """Return the port number, 1 to 65535, that a text is or that an IKE identity holds."""
+    if not text.isdecimal():
+        found = _PORT.match(text)
+        if not found:
+            return None
+        text = found[1] or found[2]
+    port = int(text) if len(text) <= 5 else 0
+    return port if 0 < port < 65536 else None
+
+
+def as_long(text: str) -> int | None:
+    """Return the whole number that a text is, if 64 bits hold it."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if number in _LONG and text.isascii() else None
+
+
+def _is_address(family: socket.AddressFamily, text: str) -> bool:
+    try:
+        socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _as_keyword(text: str) -> str | None:
+    return text or None
+
+
+# Field type -> conversion. Ports have one of their own; see `lexilog.enrich.plan`.
+CONVERTERS: dict[str, Callable[[str], Any]] = {"ip": as_address, "keyword": _as_keyword, "long": as_long}

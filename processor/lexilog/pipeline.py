@@ -1,0 +1,97 @@
+"""The walk of one record through framing, matching and enrich. It never raises: every record comes out again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from lexilog.catalog.load import Catalog, shipped_catalogs
+from lexilog.enrich.ecs import error_fields, matched_fields, unknown_fields
+from lexilog.enrich.plan import Plan
+from lexilog.framing import Clock, frame
+from lexilog.matching.index import Index, Miss
+from lexilog.model import Enriched, Entry, Outcome, Quality, Record
+
+__all__ = ["Pipeline"]
+
+_log = logging.getLogger(__name__)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Pipeline:
+    """Recognises and explains records.
+
+    Args:
+        catalogs: what is known; by default what is shipped.
+        zone: the zone of times that name none.
+        now: the clock; tests set it.
+
+    Raises:
+        CatalogError: a shipped catalogue is damaged.
+    """
+
+    def __init__(
+        self,
+        catalogs: Sequence[Catalog] | None = None,
+        *,
+        zone: tzinfo = UTC,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.catalogs = tuple(shipped_catalogs() if catalogs is None else catalogs)
+        self.entries: tuple[Entry, ...] = tuple(entry for catalog in self.catalogs for entry in catalog.entries)
+        self._index = Index(self.entries)
+        self._plans = {(entry.catalog, entry.id): Plan(entry) for entry in self.entries}
+        self._zone = zone
+        self._now = now
+
+    def process(self, record: Record) -> Enriched:
+        """Return the record with everything that is known of it; see `lexilog.model.Enriched` for the outcomes."""
+        now = self._now()
+        try:
+            return self._process(record, now)
+        except Exception as error:  # a record must come out whatever it does to us
+            problem = f"{type(error).__name__}: {error}"
+            _log.exception("a record could not be processed and passes as it came")
+            return Enriched(
+                record=record,
+                fields=error_fields(record, now, problem),
+                outcome=Outcome.ERROR,
+                reason=type(error).__name__,
+                quality=Quality.NONE,
+            )
+
+    def process_all(self, records: Iterable[Record]) -> list[Enriched]:
+        """Process records in order."""
+        return [self.process(record) for record in records]
+
+    def _process(self, record: Record, now: datetime) -> Enriched:
+        if record.line is None:
+            return self._unknown(record, now, "no_line")
+        framed = frame(record.line, Clock(record.time or now, self._zone))
+        if framed is None:
+            return self._unknown(record, now, "no_frame")
+        match = self._index.look_up(framed)
+        if isinstance(match, Miss):
+            return self._unknown(record, now, match.reason)
+        plan = self._plans[match.entry.catalog, match.entry.id]
+        return Enriched(
+            record=record,
+            fields=matched_fields(record, framed, match, plan, now),
+            outcome=Outcome.MATCHED,
+            reason=match.quality.value,
+            quality=match.quality,
+            match=match,
+        )
+
+    def _unknown(self, record: Record, now: datetime, reason: str) -> Enriched:
+        return Enriched(
+            record=record,
+            fields=unknown_fields(record, now),
+            outcome=Outcome.UNKNOWN,
+            reason=reason,
+            quality=Quality.NONE,
+        )
