@@ -1,0 +1,92 @@
+"""OTLP requests -> records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+
+from lexilog.errors import OriginError
+from lexilog.model import Record
+from lexilog.otlp.lenient import repair
+from lexilog.otlp.values import from_any, from_pairs
+
+__all__ = ["BODY_KEYS", "OtlpOrigin", "read_records", "read_request", "to_time"]
+
+# Where agents put the line in a body that is a map: Fluent Bit's tail, most others, journald.
+BODY_KEYS = ("log", "message", "MESSAGE")
+
+
+class OtlpOrigin(NamedTuple):
+    """The messages that a record came in; its relay builds on them, so that nothing that came is lost."""
+
+    record: LogRecord
+    scope: ScopeLogs
+    resource: ResourceLogs
+
+
+def read_request(data: bytes) -> ExportLogsServiceRequest:
+    """Return the request that a message is; text that is not UTF-8 is mended first.
+
+    Raises:
+        OriginError: the message is no such request.
+    """
+    try:
+        return ExportLogsServiceRequest.FromString(data)
+    except DecodeError:
+        pass
+    try:
+        return ExportLogsServiceRequest.FromString(repair(data))
+    except DecodeError as error:
+        raise OriginError(f"the message is no OTLP ExportLogsServiceRequest: {error}") from error
+
+
+def read_records(request: ExportLogsServiceRequest, body_keys: Sequence[str] = BODY_KEYS) -> Iterator[Record]:
+    """Yield the records of a request in order.
+
+    Args:
+        request: the request.
+        body_keys: where the line stands when a body is a map; the first that is there counts.
+    """
+    for resource in request.resource_logs:
+        for scope in resource.scope_logs:
+            for record in scope.log_records:
+                line, fields, key = _body(record, body_keys)
+                yield Record(
+                    line=line,
+                    fields=fields,
+                    line_key=key,
+                    time=to_time(record.time_unix_nano),
+                    origin=OtlpOrigin(record, scope, resource),
+                )
+
+
+def to_time(nanoseconds: int) -> datetime | None:
+    """Return a time in UTC from nanoseconds since 1970; None for 0 and for what no calendar holds."""
+    if not nanoseconds:
+        return None
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    try:
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _body(record: LogRecord, keys: Sequence[str]) -> tuple[str | None, dict[str, Any], str | None]:
+    """Return the line, the agent's fields, and the key of the line among them."""
+    fields = from_pairs(record.attributes)
+    kind = record.body.WhichOneof("value")
+    if kind in ("string_value", "bytes_value"):
+        return from_any(record.body), fields, None
+    if kind != "kvlist_value":
+        return None, fields, None
+    body = from_any(record.body)
+    fields.update(body)
+    for key in keys:
+        if isinstance(body.get(key), str):
+            return body[key], fields, key
+    return None, fields, None

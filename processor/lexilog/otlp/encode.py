@@ -1,0 +1,171 @@
+"""Enriched records -> OTLP requests.
+
+There are two record shapes:
+
+- ``document``: the body is the ECS document, as a map. Fluent Bit makes a record's fields of it.
+- ``attributes``: the body stays the line, the new fields are attributes. OpenTelemetry pipelines expect that. The
+  attributes' names are ``dotted`` (``source.ip``) or ``nested`` (``source`` is a map that holds ``ip``).
+
+In either shape everything that came with the record stays on it: time, trace context, attributes, resource, scope.
+A record that no entry knows keeps body and attributes as they came, but for the note that nothing is known of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+
+from lexilog.enrich.document import agent_has, document, flat_fields
+from lexilog.enrich.severity import OTEL_NUMBERS
+from lexilog.model import Enriched, Outcome
+from lexilog.otlp.decode import OtlpOrigin
+from lexilog.otlp.values import from_pairs, set_any
+
+__all__ = ["AttributeStyle", "Shape", "build_requests"]
+
+Shape = Literal["document", "attributes"]
+AttributeStyle = Literal["dotted", "nested"]
+
+_QUALITY = "lexilog.match.quality"
+# What a record costs in a request beside its own bytes: tag and length of its field, and of the two around it.
+_OVERHEAD = 16
+
+_log = logging.getLogger(__name__)
+
+
+def build_requests(
+    batch: Sequence[Enriched], *, shape: Shape, style: AttributeStyle, max_bytes: int
+) -> Iterator[tuple[ExportLogsServiceRequest, int]]:
+    """Yield requests of at most `max_bytes` each, with the number of records in each, in the order of the batch.
+
+    A record that is larger than that by itself travels alone.
+    """
+    request, size, count = ExportLogsServiceRequest(), 0, 0
+    last: tuple[int, int] | None = None
+    for enriched in batch:
+        record = _outgoing(enriched, shape, style)
+        origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
+        group = (id(origin.resource), id(origin.scope)) if origin else (0, 0)
+        cost = record.ByteSize() + _OVERHEAD
+        if count and size + cost > max_bytes:
+            yield request, count
+            request, size, count, last = ExportLogsServiceRequest(), 0, 0, None
+        if group != last:
+            size += _add_group(request, origin, same_resource=last is not None and last[0] == group[0])
+            last = group
+        request.resource_logs[-1].scope_logs[-1].log_records.append(record)
+        size += cost
+        count += 1
+    if count:
+        yield request, count
+
+
+def _add_group(request: ExportLogsServiceRequest, origin: OtlpOrigin | None, *, same_resource: bool) -> int:
+    """Open a new scope, under a new resource if need be; return the bytes that it takes."""
+    if not same_resource:
+        resource = request.resource_logs.add()
+        if origin:
+            _copy_but(origin.resource, resource, "scope_logs")
+    scope = request.resource_logs[-1].scope_logs.add()
+    if origin:
+        _copy_but(origin.scope, scope, "log_records")
+    return request.resource_logs[-1].ByteSize() + _OVERHEAD
+
+
+def _copy_but(source: ResourceLogs | ScopeLogs, target: Any, left_out: str) -> None:
+    for field, value in source.ListFields():
+        if field.name == left_out:
+            continue
+        if field.message_type is not None:
+            getattr(target, field.name).CopyFrom(value)
+        else:
+            setattr(target, field.name, value)
+
+
+def _outgoing(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
+    """Return the record as it leaves. A failure here costs the explanation, never the record."""
+    origin = enriched.record.origin
+    record = LogRecord()
+    if isinstance(origin, OtlpOrigin):
+        record.CopyFrom(origin.record)
+    elif enriched.record.line is not None:
+        line = enriched.record.line
+        try:
+            record.body.string_value = line
+        except UnicodeEncodeError:
+            record.body.bytes_value = line.encode("utf-8", "surrogateescape")
+    try:
+        return _enrich(record, enriched, shape, style)
+    except Exception as error:  # see the docstring
+        _log.exception("a record could not be written as %s and passes as it came", shape)
+        plain = LogRecord()
+        plain.CopyFrom(origin.record if isinstance(origin, OtlpOrigin) else record)
+        _set_attributes(plain, {"event.kind": "pipeline_error", "error.message": f"{type(error).__name__}: {error}"})
+        return plain
+
+
+def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
+    if enriched.match is not None:
+        _add_header(record, enriched)
+    if shape == "document" and enriched.record.line is not None:
+        body = document(enriched)
+        record.body.Clear()
+        set_any(record.body, body)
+        return record
+    if enriched.outcome is Outcome.UNKNOWN:
+        _set_attributes(record, {_QUALITY: enriched.quality.value})
+        return record
+    agent = from_pairs(record.attributes)
+    fields = {name: value for name, value in flat_fields(enriched).items() if name != "@timestamp"}
+    if style == "nested":
+        tops = {name.partition(".")[0] for name in fields}
+        nested = document(enriched)
+        _set_attributes(record, {name: value for name, value in nested.items() if name in tops})
+    else:
+        _set_attributes(record, dict(_dotted(fields, agent)))
+    return record
+
+
+def _add_header(record: LogRecord, enriched: Enriched) -> None:
+    """Fill time and severity where the agent has set none."""
+    entry = enriched.match.entry if enriched.match else None
+    when = enriched.fields.get("@timestamp")
+    if not record.time_unix_nano and isinstance(when, datetime):
+        record.time_unix_nano = _nanoseconds(when)
+    if entry is not None and not record.severity_number:
+        record.severity_number = OTEL_NUMBERS[entry.severity_code]  # type: ignore[assignment]  # an enum is its number
+        record.severity_text = record.severity_text or entry.severity
+
+
+def _nanoseconds(when: datetime) -> int:
+    since = when - datetime(1970, 1, 1, tzinfo=UTC)
+    return max(0, (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000)
+
+
+def _dotted(fields: Mapping[str, Any], agent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that the agent has not set, each under a dotted name."""
+    for name, value in fields.items():
+        if agent_has(agent, name):
+            continue
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield f"{name}.{key}", item
+        else:
+            yield name, value
+
+
+def _set_attributes(record: LogRecord, values: Mapping[str, Any]) -> None:
+    """Set attributes; one that is there under the same name is replaced."""
+    there = {pair.key: pair for pair in record.attributes}
+    for name, value in values.items():
+        pair = there.get(name)
+        if pair is None:
+            pair = record.attributes.add()
+            pair.key = name
+        pair.value.Clear()
+        set_any(pair.value, value)
