@@ -1,0 +1,97 @@
+"""Hands records to the next hop over OTLP/gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+
+from lexilog.errors import RelayError
+from lexilog.model import Enriched
+from lexilog.otlp.encode import AttributeStyle, Shape, build_requests
+from lexilog.relay.base import Delivery, Relay
+
+__all__ = ["OtlpRelay"]
+
+EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Come back soon after the next hop does; gRPC's own limit is two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+
+class OtlpRelay(Relay):
+    """Exports to an OTLP/gRPC receiver.
+
+    A batch is split into requests that receivers take by default, and counts as taken when each was answered OK. The
+    receiver's own ``partial_success`` is passed on to the sender: those records it will never take.
+
+    Args:
+        target: host and port.
+        shape: record shape, see `lexilog.otlp.encode`.
+        style: how attributes are named in the shape ``attributes``.
+        max_bytes: size of a request, in bytes.
+        timeout: how long the next hop may take for a request, in seconds.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        shape: Shape = "document",
+        style: AttributeStyle = "dotted",
+        max_bytes: int = 4_000_000,
+        timeout: float = 10.0,
+    ) -> None:
+        self._target = target
+        self._shape: Shape = shape
+        self._style: AttributeStyle = style
+        self._max_bytes = max_bytes
+        self._timeout = timeout
+        self._channel: grpc.aio.Channel | None = None
+        self._export: Any = None
+
+    async def open(self) -> None:
+        """Make the channel; it connects when it is first used, and again whenever it is lost."""
+        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
+        self._export = self._channel.unary_unary(
+            EXPORT,
+            request_serializer=ExportLogsServiceRequest.SerializeToString,
+            response_deserializer=ExportLogsServiceResponse.FromString,
+        )
+
+    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+        """Export the batch, request by request, and wait for each answer."""
+        rejected, messages = 0, []
+        requests = build_requests(batch, shape=self._shape, style=self._style, max_bytes=self._max_bytes)
+        for request, count in requests:
+            answer = await self._send(request, count)
+            partial = answer.partial_success
+            rejected += partial.rejected_log_records
+            if partial.error_message:
+                messages.append(partial.error_message)
+            await asyncio.sleep(0)
+        return Delivery(rejected, "; ".join(dict.fromkeys(messages)))
+
+    async def _send(self, request: ExportLogsServiceRequest, count: int) -> ExportLogsServiceResponse:
+        try:
+            answer: ExportLogsServiceResponse = await self._export(request, timeout=self._timeout)
+        except grpc.aio.AioRpcError as error:
+            what = f"{error.code().name}: {error.details()}"
+            raise RelayError(f"relay otlp://{self._target}: {count} records not taken: {what}") from error
+        return answer
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
