@@ -1,0 +1,142 @@
+"""The door for programs: EnrichService; its promises stand in proto/lexilog/v1/enrich.proto."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+
+from lexilog._proto.v1 import enrich_pb2 as pb
+from lexilog._proto.v1 import enrich_pb2_grpc
+from lexilog.catalog.search import find_entries, search_entries
+from lexilog.enrich.document import encode_json
+from lexilog.errors import OriginError
+from lexilog.model import Enriched, Entry, Outcome, Quality, Record
+from lexilog.otlp.decode import to_time
+from lexilog.pipeline import Pipeline
+from lexilog.service.metrics import Counts
+from lexilog.service.work import process_batch
+
+__all__ = ["SERVICE", "EnrichDoor"]
+
+SERVICE = "lexilog.v1.EnrichService"
+_DOOR = "enrich"
+_LIMIT = 20
+_STATUS = {
+    Outcome.MATCHED: pb.STATUS_MATCHED,
+    Outcome.UNKNOWN: pb.STATUS_UNKNOWN,
+    Outcome.ERROR: pb.STATUS_FAILED,
+}
+
+
+class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
+    """Answers EnrichService.
+
+    Args:
+        pipeline: enriches.
+        counts: counts records.
+    """
+
+    def __init__(self, pipeline: Pipeline, counts: Counts) -> None:
+        self._pipeline = pipeline
+        self._counts = counts
+
+    async def Enrich(self, request: pb.EnrichRequest, context: Any) -> pb.EnrichResponse:  # noqa: N802
+        """Enrich one batch."""
+        return await self._enrich(request)
+
+    async def EnrichStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.EnrichRequest], context: Any
+    ) -> AsyncIterator[pb.EnrichResponse]:
+        """Enrich one batch after the other; the next is read when the transport has taken the answer."""
+        async for request in requests:
+            yield await self._enrich(request)
+
+    async def Describe(self, request: pb.DescribeRequest, context: Any) -> pb.DescribeResponse:  # noqa: N802
+        """Return one entry."""
+        found = find_entries(self._pipeline.entries, request.id, request.catalog)
+        if not found:
+            where = f"catalogue '{request.catalog}'" if request.catalog else "any catalogue"
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no entry '{request.id}' in {where}; Search finds entries")
+        return pb.DescribeResponse(entry=_to_entry(found[0]))
+
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
+        """Return the entries that hold all words."""
+        if not request.query.strip():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "query is empty: give a word to look for")
+        found = search_entries(self._pipeline.entries, request.query, request.limit or _LIMIT)
+        return pb.SearchResponse(entries=map(_to_entry, found))
+
+    async def _enrich(self, request: pb.EnrichRequest) -> pb.EnrichResponse:
+        problems: dict[int, OriginError] = {}
+        records = []
+        for number, item in enumerate(request.records):
+            try:
+                fields = _read_fields(item.fields)
+            except OriginError as error:
+                problems[number], fields = error, {}
+            line = item.line.decode("utf-8", "surrogateescape")
+            records.append(Record(line=line, fields=fields, time=to_time(item.time_unix_nano)))
+        done = await process_batch(self._pipeline, records)
+        for number, problem in problems.items():
+            done[number] = _failed(done[number], problem)
+        results = [_to_result(enriched) for enriched in done]
+        self._counts.add(_DOOR, done, "answered")
+        return pb.EnrichResponse(results=results)
+
+
+def _read_fields(data: bytes) -> dict[str, Any]:
+    if not data:
+        return {}
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise OriginError(f"fields: not a JSON object: {error}") from error
+
+
+def _failed(enriched: Enriched, error: Exception) -> Enriched:
+    fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": str(error)}
+    return msgspec.structs.replace(
+        enriched, fields=fields, outcome=Outcome.ERROR, reason=type(error).__name__, quality=Quality.NONE, match=None
+    )
+
+
+def _to_result(enriched: Enriched) -> pb.Result:
+    entry = enriched.match.entry if enriched.match else None
+    return pb.Result(
+        status=_STATUS[enriched.outcome],
+        reason=enriched.reason,
+        document=encode_json(enriched),
+        catalog=entry.catalog if entry else "",
+        id=entry.id if entry else "",
+    )
+
+
+def _to_entry(entry: Entry) -> pb.Entry:
+    return pb.Entry(
+        catalog=entry.catalog,
+        catalog_version=entry.catalog_version,
+        id=entry.id,
+        title=entry.title,
+        formats=entry.formats,
+        variables=[pb.Variable(name=v.name, type=v.type, fields=v.fields) for v in entry.variables.values()],
+        severity=entry.severity,
+        severity_code=entry.severity_code,
+        facility=entry.facility,
+        facility_code=entry.facility_code,
+        type=entry.type,
+        impact=entry.impact,
+        explanation=entry.explanation,
+        cause=entry.cause,
+        action=entry.action,
+        event_category=entry.event.category,
+        event_type=entry.event.type,
+        event_outcome=entry.event.outcome or "",
+        event_action=entry.event.action,
+        source_document=entry.source["document"],
+        source_section=entry.source["section"],
+        notes=entry.notes,
+    )

@@ -1,0 +1,52 @@
+"""Every record that passes a door is counted here, with an outcome and a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lexilog.model import Enriched
+
+__all__ = ["Counts", "Key"]
+
+
+class Key(NamedTuple):
+    """What records are counted by.
+
+    Attributes:
+        door: ``enrich`` or ``otlp``.
+        catalog: the catalogue; empty where none knows the record.
+        outcome: ``matched``, ``unknown`` or ``error``.
+        reason: match quality, or what was not recognised.
+        delivery: ``answered`` (handed back to the caller), ``relayed`` (the next hop has it), ``rejected`` (the next
+            hop refused some of its batch for good) or ``returned`` (not confirmed: the sender keeps it).
+    """
+
+    door: str
+    catalog: str
+    outcome: str
+    reason: str
+    delivery: str
+
+
+class Counts:
+    """Counters of one process."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Key] = Counter()
+
+    def add(self, door: str, records: Iterable[Enriched], delivery: str) -> None:
+        """Count records."""
+        for record in records:
+            catalog = record.match.entry.catalog if record.match else ""
+            self._counts[Key(door, catalog, record.outcome.value, record.reason, delivery)] += 1
+
+    def items(self) -> list[tuple[Key, int]]:
+        """Return all counters, sorted by key."""
+        return sorted(self._counts.items())
+
+    def summary(self) -> str:
+        """Return the counters in one line."""
+        parts = (f"{' '.join(filter(None, key))}: {count}" for key, count in self.items())
+        return "; ".join(parts) or "no records"

@@ -1,0 +1,85 @@
+"""The door for agents: OTLP/gRPC ``LogsService/Export``.
+
+OK means that the relay has every record. Whatever may pass later is answered UNAVAILABLE, because agents keep what was
+refused so, and drop it on most other codes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+from lexilog.errors import OriginError, RelayError
+from lexilog.otlp.decode import read_records, read_request
+from lexilog.pipeline import Pipeline
+from lexilog.relay import Relay
+from lexilog.service.metrics import Counts
+from lexilog.service.work import process_batch
+
+__all__ = ["SERVICE", "OtlpDoor"]
+
+SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
+_DOOR = "otlp"
+
+_log = logging.getLogger(__name__)
+
+
+class OtlpDoor:
+    """Answers Export.
+
+    Args:
+        pipeline: enriches.
+        relay: takes the enriched records.
+        counts: counts them.
+        body_keys: where the line stands when a body is a map.
+    """
+
+    def __init__(self, pipeline: Pipeline, relay: Relay, counts: Counts, body_keys: Sequence[str]) -> None:
+        self._pipeline = pipeline
+        self._relay = relay
+        self._counts = counts
+        self._body_keys = tuple(body_keys)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to register. It takes the raw message, so that odd text does not refuse it."""
+        export: Any = grpc.unary_unary_rpc_method_handler(
+            self.export,
+            request_deserializer=None,
+            response_serializer=ExportLogsServiceResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Export": export})
+
+    async def export(
+        self, data: bytes, context: grpc.aio.ServicerContext[bytes, ExportLogsServiceResponse]
+    ) -> ExportLogsServiceResponse:
+        """Enrich and hand on a request; see the module's text for the answers."""
+        try:
+            request = read_request(data)
+        except OriginError as error:
+            _log.warning("refused for good: %s", error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        batch = await process_batch(self._pipeline, read_records(request, self._body_keys))
+        if not batch:
+            return ExportLogsServiceResponse()
+        try:
+            delivery = await self._relay.deliver(batch)
+        except RelayError as error:
+            self._counts.add(_DOOR, batch, "returned")
+            _log.warning("%d records stay with their sender: %s", len(batch), error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        except Exception as error:
+            self._counts.add(_DOOR, batch, "returned")
+            _log.exception("%d records stay with their sender", len(batch))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"{type(error).__name__}: {error}")
+        self._counts.add(_DOOR, batch, "rejected" if delivery.rejected else "relayed")
+        answer = ExportLogsServiceResponse()
+        if delivery.rejected or delivery.message:
+            answer.partial_success.rejected_log_records = delivery.rejected
+            answer.partial_success.error_message = delivery.message
+            _log.warning("the next hop refused %d of %d records: %s", delivery.rejected, len(batch), delivery.message)
+        return answer
