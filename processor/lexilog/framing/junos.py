@@ -185,7 +185,7 @@ def _text(line: str, position: int, facts: dict[str, Any]) -> dict[str, Any]:
         facts["tag"] = tagged["tag"]
         position = tagged.end()
     data = read_structured_data(line, position) if line.startswith("[", position) else None
-    if data and (data.data or _is_junos(data)):
+    if data and (data.data or _is_junos(data) or line.startswith("[]", position)):
         facts["sd_id"], facts["data"], facts["truncated"] = data.sd_id, data.data, data.truncated
         facts["certain"] = facts.get("certain", False) or _is_junos(data)
         position = data.end

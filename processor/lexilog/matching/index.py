@@ -38,7 +38,7 @@ class _Candidate:
         if not text and frame.data is not None:
             whole = not frame.truncated and all(name in data or f"{name}1" in data for name in self.names)
             return self.match(Quality.EXACT if whole else Quality.ID_ONLY, Reading({}, ""), frame)
-        quality, reading = self.read(text) or self._loosely(text) or (Quality.ID_ONLY, Reading({}, ""))
+        quality, reading = self.read(text) or self._loosely(text) or self._begun(text)
         return self.match(quality, reading, frame)
 
     def read(self, text: str) -> tuple[Quality, Reading] | None:
@@ -53,6 +53,9 @@ class _Candidate:
     def _loosely(self, text: str) -> tuple[Quality, Reading] | None:
         reading = self._first(Template.loosely, text)
         return (Quality.LOOSE, reading) if reading is not None else None
+
+    def _begun(self, text: str) -> tuple[Quality, Reading]:
+        return Quality.ID_ONLY, self._first(Template.begun, text) or Reading({}, "")
 
     def _first(self, read: Callable[[Template, str], Reading | None], text: str) -> Reading | None:
         for template in self.templates:

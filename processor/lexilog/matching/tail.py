@@ -30,7 +30,7 @@ class TailReader:
         pairs: dict[str, str] = {}
         for number, found in enumerate(names):
             end = names[number + 1].start() if number + 1 < len(names) else len(tail)
-            pairs.setdefault(found[1], tail[found.end() : end].strip(" \t\r\n"))
+            pairs.setdefault(found[1], tail[found.end() : end].strip(" "))
         return pairs
 
     def _is_name(self, found: re.Match[str], tail: str) -> bool:

@@ -25,6 +25,8 @@ _TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}|([{}])")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 # What follows a complete value when a newer release has added to the text: punctuation, or a "Name: value" list.
 _TAIL = re.compile(r"\s*[,;.(\[]|\s+[A-Za-z][\w./ -]{0,40}[:=]")
+# Where a complete text ends before a tail.
+_EDGE = r"(?=[\s,;:(\[]|\Z)"
 # These values end at the first blank, whatever follows.
 _CLOSED = frozenset({"address", "integer", "port", "role"})
 
@@ -96,6 +98,7 @@ class Template:
         self._last_type = type_of(last) if last is not None else None
         self._full = re.compile(_pattern(self.parts, type_of, to_end=True), re.DOTALL)
         self._prefix = re.compile(_pattern(self.parts, type_of, to_end=False), re.DOTALL)
+        self._last = re.compile(re.escape(self.parts[-1].text) + _EDGE)
         self._loose = [_loose(part.text) if part.name is None else None for part in self.parts]
 
     @property
@@ -121,18 +124,25 @@ class Template:
 
     def between(self, text: str) -> Reading | None:
         """Read a text that has this format's words in their order, whatever stands between them."""
+        reading, whole = self._between(text)
+        return reading if whole else None
+
+    def begun(self, text: str) -> Reading | None:
+        """Read a text that breaks off: the values up to the last documented word that is there."""
+        reading, _ = self._between(text)
+        return reading if reading.values else None
+
+    def _between(self, text: str) -> tuple[Reading, bool]:
+        """Return what is read, and whether all documented words are there."""
         values: dict[str, str] = {}
         position, name, last = 0, None, len(self.parts) - 1
         for number, part in enumerate(self.parts):
             if part.name is not None:
                 name = part.name
                 continue
-            if number == last and text.endswith(part.text) and len(text) - len(part.text) >= position:
-                start = len(text) - len(part.text)
-            else:
-                start = text.find(part.text, position)
+            start = self._find_last(text, position) if number == last else text.find(part.text, position)
             if start < 0 or (name is None and start != position):
-                return None
+                return Reading(values, ""), False
             if name is not None:
                 values[name] = text[position:start]
                 name = None
@@ -140,7 +150,15 @@ class Template:
         if name is not None:
             values[name] = text[position:]
             position = len(text)
-        return Reading(values, text[position:])
+        return Reading(values, text[position:]), True
+
+    def _find_last(self, text: str, position: int) -> int:
+        """Return where the documented words end: at the end of the text if they stand there, else before a tail."""
+        literal = self.parts[-1].text
+        if text.endswith(literal) and len(text) - len(literal) >= position:
+            return len(text) - len(literal)
+        found = self._last.search(text, position)
+        return found.start() if found else text.find(literal, position)
 
     def loosely(self, text: str) -> Reading | None:
         """Read a text that has this format's words in their order, whatever their case, spacing and punctuation."""
@@ -177,7 +195,9 @@ def _pattern(parts: list[Part], type_of: Callable[[str], str], *, to_end: bool) 
             out.append("(.+)" if kind in WORDY else f"({typed})")
         else:
             out.append(f"({typed})" + (r"(?!\w)" if kind in _CLOSED else r"(?=[,;.]?(?:\s|\Z))"))
-    return "".join(out) + (r"\s*\Z" if to_end else "")
+    if to_end:
+        return "".join(out) + r"\s*\Z"
+    return "".join(out) + (_EDGE if parts[-1].name is None else "")
 
 
 def _loose(literal: str) -> re.Pattern[str]:
