@@ -1,0 +1,182 @@
+"""The record contract, rule by rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lexilog import Outcome, Pipeline, Quality, Record, document, encode_json
+from lexilog.catalog.fields import fields
+
+Enrich = Callable[..., dict[str, Any]]
+DOWN = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
+P2 = (
+    "<43>Aug  3 10:18:44 srx1 kmd[1]: KMD_PM_P2_POLICY_LOOKUP_FAILURE: Policy lookup for Phase-2 [{}] failed for "
+    "p1_local=ipv4(udp:500,[0..3]=192.0.2.1) p1_remote=ipv4(udp:4500,[0..3]=198.51.100.7) p2_local=a p2_remote=b"
+)
+
+
+def _leaves(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        known = fields().get(name)
+        if isinstance(item, dict) and not (known and known.type == "flattened"):
+            out |= _leaves(item, f"{name}.")
+        else:
+            out[name] = item
+    return out
+
+
+@pytest.mark.parametrize("line", ["", " ", "nothing known", "\udcff\0", "KMD_NEW_ONE: text", "x" * 100_000])
+def test_an_unknown_line_leaves_as_it_came(line: str, pipeline: Pipeline) -> None:
+    """Rule 1: the line is in the record unchanged, with quality none, and nothing is claimed about it."""
+    enriched = pipeline.process(Record(line=line, fields={"host": "a", "n": {"m": 1}}))
+    assert enriched.outcome is Outcome.UNKNOWN
+    assert enriched.quality is Quality.NONE
+    found = document(enriched)
+    assert set(found) == {"@timestamp", "message", "event", "lexilog", "host", "n"}
+    assert found["lexilog"]["match"] == {"quality": "none"}
+    assert found["host"] == "a"
+    assert found["n"] == {"m": 1}
+    assert set(found["event"]) == {"original"}
+
+
+def test_the_agents_fields_are_kept(enrich: Enrich) -> None:
+    """Rule 2: on a clash the agent's value wins, in nested and in dotted form, except under event and lexilog."""
+    line = f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}"
+    agent = {
+        "source": "tail",
+        "destination.ip": "203.0.113.1",
+        "observer": {"vendor": "mine"},
+        "event": {"code": "mine", "sequence": 7},
+        "lexilog": "mine",
+        "process": {"pid": 2},
+    }
+    found = enrich(line, **agent)
+    assert found["source"] == "tail"
+    assert found["destination.ip"] == "203.0.113.1"
+    assert "ip" not in found["destination"]
+    assert found["observer"]["vendor"] == "mine"
+    assert found["observer"]["product"] == "Junos"
+    assert found["process"] == {"pid": 2, "name": "kmd"}
+    assert found["event"]["code"] == "KMD_VPN_DOWN_ALARM_USER"
+    assert found["event"]["sequence"] == 7
+    assert found["lexilog"]["impact"] == "down"
+
+
+@pytest.mark.parametrize("key", ["log", "message"])
+def test_the_key_of_the_line_makes_room(key: str, pipeline: Pipeline) -> None:
+    """Where the line stood under a name that ECS uses, it is in event.original; an unknown record keeps the key."""
+    line = f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}"
+    found = document(pipeline.process(Record(line=line, fields={key: line, "a": 1}, line_key=key)))
+    assert found["event"]["original"] == line
+    assert found["message"] == "VPN v1 from 198.51.100.7 is down."
+    assert found["log"] == {"level": "info"}
+    assert found["a"] == 1
+    unknown = document(pipeline.process(Record(line="x", fields={key: "x"}, line_key=key)))
+    assert unknown[key] == "x"
+
+
+def test_severity_is_the_catalogues_and_syslog_is_the_headers(enrich: Enrich) -> None:
+    """Rules 4 and 5: event.severity is never the PRI; log.syslog is there only where the header states a priority."""
+    found = enrich(f"<13>Aug  3 10:18:44 srx1 kmd[1]: {DOWN}")
+    assert found["event"]["severity"] == 6
+    assert found["log"]["level"] == "info"
+    assert found["log"]["syslog"]["priority"] == 13
+    assert found["log"]["syslog"]["facility"] == {"code": 1, "name": "user"}
+    assert found["log"]["syslog"]["severity"] == {"code": 5, "name": "notice"}
+    assert found["lexilog"]["catalog"]["facility"] == "LOG_DAEMON"
+    assert "syslog" not in enrich(f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}")["log"]
+    explicit = enrich(f"Aug  3 10:18:44 srx1 kmd[1]: %AUTH-3-{DOWN}")["log"]["syslog"]
+    assert explicit["facility"] == {"name": "auth", "code": 4}
+    assert explicit["severity"] == {"code": 3, "name": "error"}
+    assert "priority" not in explicit
+
+
+@pytest.mark.parametrize(
+    ("role", "source", "client"),
+    [
+        ("responder", "198.51.100.7", "198.51.100.7"),
+        ("Initiator", "192.0.2.1", "192.0.2.1"),
+        ("other", "192.0.2.1", None),
+    ],
+)
+def test_the_initiator_is_the_source(role: str, source: str, client: str | None, enrich: Enrich) -> None:
+    """Where the line tells the role the initiator is source and client; else the near end is the source alone."""
+    found = enrich(P2.format(role))
+    assert found["source"]["ip"] == found["source"]["address"] == source
+    assert found.get("client", {}).get("ip") == client
+    assert found["lexilog"]["local"] == {"id": "ipv4(udp:500,[0..3]=192.0.2.1)", "ip": "192.0.2.1", "port": 500}
+    assert found["lexilog"]["remote"]["port"] == 4500
+    assert found["lexilog"]["ike"] == {"phase": "2", "role": role.lower()}
+    assert found["related"]["ip"] == ["192.0.2.1", "198.51.100.7"]
+    assert found["network"] == {"protocol": "ike", "transport": "udp", "type": "ipv4"}
+
+
+def test_a_value_that_does_not_fit_stays_text(enrich: Enrich) -> None:
+    """A name where an address should be is among the variables, and not in the typed field."""
+    found = enrich(
+        "Aug  3 10:18:44 srx1 kmd[1]: KMD_DPD_NO_LOCAL_ADDRESS: Unable to send DPD hello message from local peer "
+        "here/99999: address not found in instance ss 1"
+    )
+    assert found["lexilog"]["variables"] == {"local-address": "here", "local-port": "99999", "service-set": "ss 1"}
+    assert "local" not in found["lexilog"]
+    assert "source" not in found
+
+
+def test_what_a_device_prints_for_nothing_is_no_value(enrich: Enrich) -> None:
+    """Not-Applicable is no user, and Not-Available no interface; both stay among the variables."""
+    found = enrich(f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN} AAA username: Not-Applicable, local tunnel-if: Not-Available")
+    assert "user" not in found
+    assert "interface" not in found["lexilog"]["tunnel"]
+    assert found["lexilog"]["variables"]["AAA username"] == "Not-Applicable"
+
+
+def test_the_device_is_named_by_name_or_by_address(enrich: Enrich) -> None:
+    """A host that is an address is observer.ip, else it is observer.hostname; either is related."""
+    named = enrich(f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}")
+    assert named["observer"]["hostname"] == "srx1"
+    assert named["related"]["hosts"] == ["srx1"]
+    numbered = enrich(f"Aug  3 10:18:44 2001:db8::5 kmd[1]: {DOWN}")
+    assert numbered["observer"]["ip"] == ["2001:db8::5"]
+    assert "2001:db8::5" in numbered["related"]["ip"]
+
+
+def test_every_field_of_every_golden_record_is_in_the_table(checkout: Any) -> None:
+    """No record has a field that is not in the field table, or a value of another type."""
+    types = {"long": int, "keyword": str, "constant_keyword": str, "ip": str, "date": str, "match_only_text": str}
+    count = 0
+    for path in (checkout / "tests" / "golden").glob("*/*/*/expected.json"):
+        for record in json.loads(path.read_text(encoding="utf-8")):
+            for name, value in _leaves(record).items():
+                field = fields()[name]
+                items = value if field.array else [value]
+                assert all(isinstance(item, types.get(field.type, dict)) for item in items), (path, name)
+                count += 1
+    assert count > 10_000
+
+
+def test_a_crash_in_one_record_costs_no_other(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that makes processing fail comes out as it came, says why, and the next one is as good as ever."""
+    line = f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}"
+    with monkeypatch.context() as patch:
+        patch.setattr("lexilog.pipeline.matched_fields", lambda *_: 1 / 0)
+        broken = pipeline.process(Record(line=line, fields={"a": 1}))
+    assert broken.outcome is Outcome.ERROR
+    found = document(broken)
+    assert found["event"] == {"original": line, "kind": "pipeline_error"}
+    assert found["error"] == {"message": "ZeroDivisionError: division by zero"}
+    assert found["a"] == 1
+    assert pipeline.process(Record(line=line)).outcome is Outcome.MATCHED
+
+
+def test_json_is_the_document(pipeline: Pipeline) -> None:
+    """The JSON line is the same document, in one line of UTF-8."""
+    enriched = pipeline.process(Record(line=f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN} é\x00\n\u2028"))
+    data = encode_json(enriched)
+    assert b"\n" not in data
+    assert json.loads(data) == document(enriched)

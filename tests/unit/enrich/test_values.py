@@ -1,0 +1,63 @@
+"""Text to typed value; what does not fit is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lexilog.enrich.values import CONVERTERS, address_family, as_address, as_long, as_port
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("ipv4(udp:500,[0..3]=192.0.2.1)", "192.0.2.1"),
+        ("ipv6(any:0,[0..15]=2001:db8::1)", "2001:db8::1"),
+        ("192.0.2.1/500", "192.0.2.1"),
+        ("192.0.2.256", None),
+        ("192.0.2", None),
+        ("fe80::1%ge-0", None),
+        ("fqdn(udp:500,[0..9]=gw.example)", None),
+        ("ipv4_subnet(any:0,[0..7]=10.0.0.0/8)", "10.0.0.0"),
+        ("gw.example", None),
+        ("", None),
+        ("192.0.2.1\0", None),
+    ],
+)
+def test_addresses(text: str, expected: str | None) -> None:
+    """An address stands by itself or in an IKE identity."""
+    assert as_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("500", 500), ("0", None), ("65535", 65535), ("65536", None), ("-1", None), ("x", None), ("", None), ("٥٠٠", 500),
+     ("ipv4(udp:4500,[0..3]=192.0.2.1)", 4500), ("ipv4(any:0,[0..3]=192.0.2.1)", None), ("192.0.2.1/500", 500)],
+)  # fmt: skip
+def test_ports(text: str, expected: int | None) -> None:
+    """A port is 1 to 65535, by itself or in an IKE identity."""
+    assert as_port(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("42", 42), ("-1", -1), ("9223372036854775807", 2**63 - 1), ("9223372036854775808", None), ("1.5", None), ("", None)],
+)  # fmt: skip
+def test_numbers(text: str, expected: int | None) -> None:
+    """A whole number is what 64 bits hold."""
+    assert as_long(text) == expected
+
+
+@given(st.text(), st.sampled_from(sorted(CONVERTERS)))
+def test_no_text_raises(text: str, kind: str) -> None:
+    """Any text is a value of the type or nothing."""
+    value: Any = CONVERTERS[kind](text)
+    assert value is None or kind == "keyword" or (kind == "long") == isinstance(value, int)
+    assert as_port(text) is None or 0 < (as_port(text) or 0) < 65536
+    assert address_family(text) in (None, "ipv4", "ipv6")
