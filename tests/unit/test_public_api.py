@@ -45,7 +45,7 @@ def test_shipped_files_are_found_in_a_checkout(checkout: Path, monkeypatch: pyte
 
 def test_a_file_that_is_not_shipped_is_named() -> None:
     """The error says which one is missing."""
-    with pytest.raises(LexilogError, match="nowhere.txt: not part of this installation"):
+    with pytest.raises(LexilogError, match=r"nowhere\.txt: not part of this installation"):
         asset("nowhere.txt")
 
 

@@ -142,13 +142,21 @@ def test_any_text_is_framed_or_not(text: str, start: str) -> None:
     assert found is None or found.text in start + text
 
 
-PIECES = st.lists(
-    st.sampled_from(
-        ["<30>", "1 ", "Aug  3 10:18:44 ", "2025-05-04T15:27:26Z ", "srx1 ", "kmd", "[14162]", ": ", "KMD_X", "%DAEMON-6-",
-         "[junos@1 ", 'a="b"', "\\]", '"', "]", "- ", "node1 ", "(FPC Slot 5, PIC Slot 0) ", "\0", "\n", "\udcff", "é", " "]
-    ),
-    max_size=30,
-).map("".join)  # fmt: skip
+HEADER = ["<30>", "1 ", "Aug  3 10:18:44 ", "2025-05-04T15:27:26Z ", "srx1 ", "kmd", "[14162]", ": ", "KMD_X", " "]
+BODY = [
+    "%DAEMON-6-",
+    "[junos@1 ",
+    'a="b"',
+    "\\]",
+    '"',
+    "]",
+    "- ",
+    "node1 ",
+    "(FPC Slot 5, PIC Slot 0) ",
+    "last message",
+]
+ODD = ["\0", "\n", "\udcff", "é"]
+PIECES = st.lists(st.sampled_from(HEADER + BODY + ODD), max_size=30).map("".join)
 
 
 @given(PIECES)

@@ -28,18 +28,16 @@ def _copies(entry: Entry, count: int) -> list[Entry]:
     ]
 
 
-@pytest.mark.parametrize(
-    "line", ["{0}: Unable to install dynamic SA for tunnel t1", "Unable to install dynamic SA for tunnel t1"]
-)
-def test_cost_does_not_grow_with_the_catalogue(line: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ten thousand more entries, as alike as they may be, a line is held against no more templates."""
+@pytest.mark.parametrize("tag", ["KMD_PM_DYNAMIC_SA_INSTALL_FAILED: ", ""])
+def test_cost_does_not_grow_with_the_catalogue(tag: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two thousand more entries, as alike as they may be, a line is held against no more templates."""
     tried: list[str] = []
     full = Template.full
     monkeypatch.setattr(Template, "full", lambda self, text: (tried.append(self.text), full(self, text))[1])
-    framed = frame("Aug  3 10:18:44 srx1 kmd[1]: " + line.format("KMD_PM_DYNAMIC_SA_INSTALL_FAILED"), CLOCK)
+    framed = frame(f"Aug  3 10:18:44 srx1 kmd[1]: {tag}Unable to install dynamic SA for tunnel t1", CLOCK)
     assert framed is not None
     counts = []
-    for more in (0, 10_000):
+    for more in (0, 2_000):
         entry = next(e for e in pipeline.entries if e.id == "KMD_PM_DYNAMIC_SA_INSTALL_FAILED")
         index = Index([*pipeline.entries, *_copies(entry, more)])
         tried.clear()
@@ -99,7 +97,10 @@ def test_lines_of_others_match_nothing(pipeline: Pipeline) -> None:
 def test_a_tail_is_split_at_its_names() -> None:
     """Commas in brackets and names without a value do not confuse; unknown names outside brackets are kept."""
     reader = TailReader(["Local-ip", "Traffic-selector", "Traffic-selector local ID", "Reason"])
-    tail = "Local-ip: 192.0.2.1, Traffic-selector: , Traffic-selector local ID: a(any:0,[0..7]=x, y: z), New one: 5, Reason: b, c"
+    tail = (
+        "Local-ip: 192.0.2.1, Traffic-selector: , Traffic-selector local ID: a(any:0,[0..7]=x, y: z), "
+        "New one: 5, Reason: b, c"
+    )
     assert reader.read(tail) == {
         "Local-ip": "192.0.2.1",
         "Traffic-selector": "",

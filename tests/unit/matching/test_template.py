@@ -82,7 +82,7 @@ def test_a_text_that_breaks_off() -> None:
 )
 def test_a_format_that_cannot_be_read(text: str, problem: str) -> None:
     """The error says what is wrong and where."""
-    with pytest.raises(ValueError, match="character|variable") as caught:
+    with pytest.raises(ValueError, match=r"character|variable") as caught:
         parse_format(text)
     assert problem in str(caught.value)
 
