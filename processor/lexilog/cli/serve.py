@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from lexilog.errors import SettingsError
 from lexilog.otlp.decode import BODY_KEYS
-from lexilog.service import server
 from lexilog.service.logs import set_up_logging
+from lexilog.service.server import Server
 from lexilog.service.settings import LEVELS, SHAPES, STYLES, Settings
 
 __all__ = ["serve"]
@@ -99,12 +100,16 @@ def serve(log_level: str, **options: Any) -> None:
       LEXILOG_SERVE_RELAY=stdout lexilog serve
     """
     set_up_logging(log_level)
-    asyncio.run(_serve(Settings(**options)))
+    try:
+        server = Server(Settings(**options))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    asyncio.run(_serve(server))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(server: Server) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await server.serve(settings, stopping)
+    await server.run(stopping)

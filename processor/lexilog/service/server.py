@@ -18,7 +18,7 @@ from lexilog.service import enrich_grpc, otlp_grpc
 from lexilog.service.metrics import Counts
 from lexilog.service.settings import Settings, make_relay, read_address, read_zone
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,21 @@ class Server:
             self._server = None
         await self._close_relay()
 
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Start, serve until `stopping` is set, and stop.
+
+        Raises:
+            SettingsError: the relay or the address cannot be used.
+        """
+        await self.start()
+        host, _ = read_address(self.settings.listen, "listen")
+        what = f"OTLP logs to {self.settings.relay}" if self.settings.relay else "EnrichService only"
+        _log.info("listening on %s:%d (%s)", host, self.port, what)
+        await stopping.wait()
+        _log.info("stopping")
+        await self.stop()
+        _log.info("stopped; records: %s", self.counts.summary())
+
     async def _close_relay(self) -> None:
         if self._relay:
             await self._relay.close()
@@ -93,21 +108,3 @@ class Server:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)
-
-
-async def serve(settings: Settings, stopping: asyncio.Event) -> None:
-    """Run a server until `stopping` is set.
-
-    Raises:
-        SettingsError: a setting is wrong, or what it names cannot be used.
-        CatalogError: a catalogue is damaged.
-    """
-    server = Server(settings)
-    await server.start()
-    host, _ = read_address(settings.listen, "listen")
-    what = f"OTLP logs to {settings.relay}" if settings.relay else "EnrichService only"
-    _log.info("listening on %s:%d (%s)", host, server.port, what)
-    await stopping.wait()
-    _log.info("stopping")
-    await server.stop()
-    _log.info("stopped; records: %s", server.counts.summary())

@@ -1,0 +1,311 @@
+"""The whole pipe over real sockets: an agent, `lexilog serve` in a process of its own, and a next hop in another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from lexilog import encode_json
+from lexilog._proto.v1 import enrich_pb2 as pb
+from lexilog._proto.v1 import enrich_pb2_grpc
+from lexilog.model import Record
+from lexilog.pipeline import Pipeline
+from lexilog.relay.memory import MemoryRelay
+from lexilog.service.server import Server
+from lexilog.service.settings import Settings
+from processes import Agent, Process, free_port, request_of
+
+Serve = Callable[..., tuple[Process, Agent]]
+Receive = Callable[..., Process]
+TEXT = "KMD_PM_DYNAMIC_SA_INSTALL_FAILED: Unable to install dynamic SA for tunnel t{}"
+KNOWN = "<35>Aug  3 10:18:44 srx1 kmd[1]: " + TEXT
+
+
+def _lines(start: int, count: int) -> list[str]:
+    """Return numbered lines, two known ones to each unknown one."""
+    unknown = "<14>Aug  3 10:18:44 web1 app[1]: request {}"
+    return [(KNOWN if number % 3 else unknown).format(number) for number in range(start, start + count)]
+
+
+def _arrived(path: Path) -> Counter[int]:
+    """Return how often each number has arrived."""
+    if not path.exists():
+        return Counter()
+    return Counter(int(line.rsplit(maxsplit=1)[-1].lstrip("t")) for line in path.read_text().splitlines())
+
+
+def test_real_lines_come_out_enriched(serve: Serve, tmp_path: Path, checkout: Path) -> None:
+    """The shipped sample lines go in as an agent sends them, and documents come out at the next hop, in order."""
+    _, agent = serve("--relay", f"file:{tmp_path / 'out'}")
+    lines = (checkout / "examples" / "lines" / "junos.log").read_text(encoding="utf-8").splitlines()
+    assert not agent.once(request_of(lines)).HasField("partial_success")
+    found = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert [record["event"]["original"] for record in found] == lines
+    assert [record["lexilog"]["match"]["quality"] for record in found] == ["prefix", *["exact"] * 5, "none"]
+
+
+def test_fifty_thousand_records_are_counted_out(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+    """Every record that was acknowledged has arrived, once; the batches are those of an agent, over 4 MiB each."""
+    port = free_port()
+    receive(port)
+    _, agent = serve("--relay", f"otlp://127.0.0.1:{port}")
+    for start in range(0, 50_000, 10_000):
+        agent.once(request_of(_lines(start, 10_000)))
+    assert _arrived(tmp_path / "received.txt") == Counter(range(50_000))
+
+
+def test_a_far_end_that_dies_in_mid_stream_loses_nothing(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+    """Kill -9 of the next hop: the agent hears UNAVAILABLE and keeps its batch, and all is there after the return."""
+    port = free_port()
+    far = receive(port)
+    _, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "50000", "--relay-timeout", "2")
+
+    def disturb() -> None:
+        time.sleep(1)
+        far.kill()
+        time.sleep(2)
+        receive(port)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    sent = 0
+    while thread.is_alive() or sent < 5_000:
+        agent.send(request_of(_lines(sent, 500)))
+        sent += 500
+    thread.join()
+    assert agent.tries > sent // 500, "the far end was never missed: the test proves nothing"
+    assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
+
+
+def test_kill_of_lexilog_in_mid_stream_loses_nothing(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+    """Kill -9 of lexilog itself: there is no queue in it that could be lost."""
+    port, far = free_port(), free_port()
+    receive(far)
+    options = ("--relay", f"otlp://127.0.0.1:{far}", "--relay-max-bytes", "50000")
+    process, agent = serve(*options, port=port)
+
+    def disturb() -> None:
+        time.sleep(1)
+        process.kill()
+        time.sleep(1)
+        serve(*options, port=port)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    sent = 0
+    while thread.is_alive() or sent < 5_000:
+        agent.send(request_of(_lines(sent, 500)))
+        sent += 500
+    thread.join()
+    assert agent.tries > sent // 500, "lexilog was never missed: the test proves nothing"
+    assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
+
+
+@pytest.mark.parametrize("mode", ["", "refuse"])
+def test_what_may_pass_later_is_unavailable(mode: str, serve: Serve, receive: Receive, tmp_path: Path) -> None:
+    """A next hop that is away or refuses is UNAVAILABLE to the agent, never a code on which it drops its records."""
+    port = free_port()
+    if mode:
+        receive(port, mode)
+    process, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-timeout", "1")
+    for _ in range(3):
+        with pytest.raises(grpc.RpcError) as caught:
+            agent.once(request_of(["a"]))
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "1 records not taken" in caught.value.details()
+    assert process.terminate() == 0
+    log = (tmp_path / "serve.log").read_text()
+    assert log.count("stay with their sender") == 1, "what repeats is logged once a minute"
+    assert "otlp unknown no_frame returned: 3" in log
+
+
+def test_what_the_next_hop_refuses_for_good_is_told(serve: Serve, receive: Receive) -> None:
+    """The next hop's partial success is the agent's answer."""
+    port = free_port()
+    receive(port, "partial")
+    _, agent = serve("--relay", f"otlp://127.0.0.1:{port}")
+    answer = agent.once(request_of(["a 1", "b 2"]))
+    assert answer.partial_success.rejected_log_records == 1
+    assert answer.partial_success.error_message == "the first one is odd"
+
+
+def test_a_stop_finishes_what_is_in_flight(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+    """SIGTERM while a batch is under way: it is finished and answered, and the exit code is 0."""
+    port = free_port()
+    receive(port, "slow")
+    process, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "50000")
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: agent.once(request_of(_lines(0, 200))))
+    thread.start()
+    while not (tmp_path / "received.txt").exists() or not _arrived(tmp_path / "received.txt"):
+        time.sleep(0.01)
+    codes.append(process.terminate())
+    thread.join()
+    assert codes == [0]
+    assert _arrived(tmp_path / "received.txt") == Counter(range(200))
+    assert "stopped; records: otlp unknown no_frame relayed" not in (tmp_path / "serve.log").read_text()
+    assert "otlp juniper_kmd matched exact relayed: 133" in (tmp_path / "serve.log").read_text()
+
+
+def test_hostile_requests_cost_the_others_nothing(serve: Serve, tmp_path: Path) -> None:
+    """Bytes that are no request are refused for good, a message over the limit too; the next request is served."""
+    _, agent = serve("--relay", f"file:{tmp_path / 'out'}", "--max-receive-bytes", "100000")
+    with grpc.insecure_channel(f"127.0.0.1:{agent.port}") as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+        for data, code in ((b"\xff\xff", "INVALID_ARGUMENT"), (b"\n" * 200_000, "RESOURCE_EXHAUSTED")):
+            with pytest.raises(grpc.RpcError) as caught:
+                export(data, timeout=30)
+            assert caught.value.code().name == code
+        data = request_of(["bad LINE"]).SerializeToString().replace(b"bad LINE", b"bad\xffLINE")
+        export(data, timeout=30)
+    agent.once(request_of([]))
+    assert json.loads((tmp_path / "out").read_text())["event"]["original"] == "bad\\xffLINE"
+
+
+def test_an_occupied_port_is_said(serve: Serve, tmp_path: Path) -> None:
+    """A second server on the same port does not start, and says why."""
+    _, agent = serve()
+    with pytest.raises(pytest.fail.Exception, match="cannot be bound; is it in use already"):
+        serve(port=agent.port)
+
+
+@pytest.fixture
+def run_inside() -> Callable[..., Any]:
+    """Return a function that runs a coroutine with a channel to a server in this process."""
+
+    def run(work: Callable[[grpc.aio.Channel, Server], Any], relay: MemoryRelay | None = None) -> Any:
+        async def inner() -> Any:
+            server = Server(Settings(listen="127.0.0.1:0", grace=1), relay=relay)
+            await server.start()
+            try:
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                    return await work(channel, server)
+            finally:
+                await server.stop()
+
+        return asyncio.run(inner())
+
+    return run
+
+
+def test_enrich_answers_in_order(run_inside: Callable[..., Any]) -> None:
+    """One result for each record, with status, reason and the same document that the command prints."""
+    records = [
+        pb.Record(line=KNOWN.format(1).encode(), fields=b'{"host":"a"}'),
+        pb.Record(line=b"\xff unknown"),
+        pb.Record(line=KNOWN.format(2).encode(), fields=b"[1]"),
+        pb.Record(line=b"", fields=b'{"a":' * 10_000),
+        pb.Record(line=KNOWN.format(3).encode(), time_unix_nano=1_577_880_000_000_000_000),
+    ]
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
+        answer = await enrich_pb2_grpc.EnrichServiceStub(channel).Enrich(pb.EnrichRequest(records=records))
+        return answer, server.counts.items()
+
+    answer, counts = run_inside(work)
+    assert [pb.Status.Name(result.status) for result in answer.results] == [
+        "STATUS_MATCHED", "STATUS_UNKNOWN", "STATUS_FAILED", "STATUS_FAILED", "STATUS_MATCHED",
+    ]  # fmt: skip
+    assert [result.reason for result in answer.results] == ["exact", "no_frame", "OriginError", "OriginError", "exact"]
+    documents = [json.loads(result.document) for result in answer.results]
+    assert documents[0]["host"] == "a"
+    assert documents[1]["event"]["original"] == "\\xff unknown"
+    assert documents[2]["error"]["message"].startswith("fields: not a JSON object")
+    assert documents[2]["event"]["original"] == KNOWN.format(2)
+    assert documents[4]["@timestamp"] == "2019-08-03T10:18:44.000Z"
+    assert (answer.results[0].catalog, answer.results[0].id) == ("juniper_kmd", "KMD_PM_DYNAMIC_SA_INSTALL_FAILED")
+    printed = json.loads(encode_json(Pipeline().process(Record(line=KNOWN.format(3)))))
+    for document in (printed, documents[4]):
+        document["event"].pop("created")
+        document.pop("@timestamp")
+    assert printed == documents[4]
+    assert sum(count for _, count in counts) == 5
+
+
+def test_enrich_stream_is_flow_controlled(run_inside: Callable[..., Any]) -> None:
+    """A reader that waits makes the server wait: it has not worked off what nobody has read."""
+    sent = 400
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
+        call = enrich_pb2_grpc.EnrichServiceStub(channel).EnrichStream()
+        padding = b"x" * 50_000
+
+        async def write() -> None:
+            for number in range(sent):
+                await call.write(pb.EnrichRequest(records=[pb.Record(line=b"%d %s" % (number, padding))]))
+            await call.done_writing()
+
+        writer = asyncio.create_task(write())
+        before = -1
+        while (done := sum(count for _, count in server.counts.items())) != before:
+            before = done
+            await asyncio.sleep(0.5)
+        numbers = []
+        async for answer in call:
+            numbers.append(int(json.loads(answer.results[0].document)["message"].split()[0]))
+        await writer
+        return done, numbers
+
+    done, numbers = run_inside(work)
+    assert numbers == list(range(sent))
+    assert done < sent, "the server has read everything although nobody read its answers"
+
+
+def test_describe_and_search(run_inside: Callable[..., Any]) -> None:
+    """The catalogue can be asked by id and by words; what is not there is said."""
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
+        stub = enrich_pb2_grpc.EnrichServiceStub(channel)
+        entry = (await stub.Describe(pb.DescribeRequest(id="KMD_VPN_DOWN_ALARM_USER"))).entry
+        assert entry.formats == ["VPN {vpn-name} from {remote-address} is down."]
+        assert entry.severity == "info"
+        assert entry.source_document == "Junos 10.3 System Log Messages Reference"
+        found = (await stub.Search(pb.SearchRequest(query="dpd Sequence"))).entries
+        assert found[0].id == "KMD_DPD_INVALID_SEQUENCE_NUMBER"
+        assert len((await stub.Search(pb.SearchRequest(query="phase", limit=3))).entries) == 3
+        assert not (await stub.Search(pb.SearchRequest(query="phase nowheretobefound"))).entries
+        codes = []
+        for call in (
+            stub.Describe(pb.DescribeRequest(id="NOPE")),
+            stub.Describe(pb.DescribeRequest(id="KMD_VPN_DOWN_ALARM_USER", catalog="other")),
+            stub.Search(pb.SearchRequest(query=" ")),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            codes.append(caught.value.code().name)
+        return codes
+
+    assert run_inside(work) == ["NOT_FOUND", "NOT_FOUND", "INVALID_ARGUMENT"]
+
+
+@pytest.mark.parametrize("with_relay", [True, False])
+def test_health_and_reflection(with_relay: bool, run_inside: Callable[..., Any]) -> None:
+    """Each service that is there is SERVING and can be listed; without a relay there is no OTLP door."""
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
+        stub = health_pb2_grpc.HealthStub(channel)
+        services = ["", "lexilog.v1.EnrichService"]
+        if with_relay:
+            services.append("opentelemetry.proto.collector.logs.v1.LogsService")
+        for service in services:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        listed = await call.read()
+        call.cancel()
+        return {service.name for service in listed.list_services_response.service} >= set(services[1:])
+
+    assert run_inside(work, MemoryRelay() if with_relay else None)

@@ -1,0 +1,78 @@
+"""The ways out to a file and to standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
+from lexilog.relay.file import FileRelay, StdoutRelay
+
+
+@pytest.fixture
+def batch(pipeline: Pipeline) -> list[Enriched]:
+    return pipeline.process_all(Record(line=f"line {number}") for number in range(3))
+
+
+def test_a_batch_is_one_line_per_record(tmp_path: Path, batch: list[Enriched]) -> None:
+    """Records are appended in order, behind what is there."""
+    path = tmp_path / "out.ndjson"
+    path.write_text('{"message":"before"}\n')
+
+    async def run() -> None:
+        relay = FileRelay(path)
+        await relay.open()
+        await asyncio.gather(relay.deliver(batch), relay.deliver(batch))
+        await relay.close()
+
+    asyncio.run(run())
+    found = [json.loads(line)["message"] for line in path.read_text().splitlines()]
+    assert found == ["before", *["line 0", "line 1", "line 2"] * 2]
+
+
+def test_a_batch_that_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, batch: list[Enriched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is full in mid-batch the half batch is taken back and the sender keeps it."""
+    path = tmp_path / "out.ndjson"
+
+    def full(self: Any, data: bytes) -> int:
+        if len(data) < 200:
+            raise OSError(28, "No space left on device")
+        return os.write(self.fileno(), bytes(data[:100]))
+
+    async def run() -> None:
+        relay = FileRelay(path)
+        await relay.open()
+        await relay.deliver(batch)
+        before = path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr("lexilog.relay.file._write_all", lambda file, data: [full(file, data), full(file, b"")])
+            with pytest.raises(RelayError, match="No space left on device"):
+                await relay.deliver(batch)
+        assert path.read_bytes() == before
+        await relay.deliver(batch)
+        await relay.close()
+
+    asyncio.run(run())
+    assert len(path.read_text().splitlines()) == 6
+
+
+def test_a_file_that_cannot_be_opened_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    """The error names the file."""
+    with pytest.raises(SettingsError, match=r"nowhere/out: cannot be written: No such file"):
+        asyncio.run(FileRelay(tmp_path / "nowhere" / "out").open())
+
+
+def test_a_reader_that_has_gone_is_no_success(batch: list[Enriched]) -> None:
+    """When nobody reads standard output any more the sender keeps its batch."""
+    read, write = os.pipe()
+    os.close(read)
+    with io.FileIO(write, "w") as stream, pytest.raises(RelayError, match="Broken pipe"):
+        asyncio.run(StdoutRelay(stream).deliver(batch))  # type: ignore[arg-type]
