@@ -69,8 +69,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         process: the daemon or component.
         pid: its process id.
         location: slot or node that stands before the process.
-        sd_id: the SD-ID of the structured data.
-        data: the parameters of the structured data, unescaped; None where there is none.
+        data: the parameters that the device itself wrote as structured data, unescaped; None where there are none.
+        elements: all structured data by SD-ID.
         truncated: the structured data is cut off.
         certain: the wrapping alone proves the vendor, so that a text may be recognised without a process.
     """
@@ -88,8 +88,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     process: str | None = None
     pid: int | None = None
     location: str | None = None
-    sd_id: str | None = None
     data: Mapping[str, str] | None = None
+    elements: Mapping[str, Mapping[str, str]] = {}
     truncated: bool = False
     certain: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -75,9 +75,13 @@ def _add_frame(found: dict[str, Any], frame: Frame) -> None:
         "log.syslog.appname": frame.process,
         "log.syslog.procid": str(frame.pid) if frame.pid is not None else None,
         "log.syslog.msgid": frame.tag if frame.version is not None else None,
-        "log.syslog.structured_data": {frame.sd_id: dict(frame.data)} if frame.sd_id and frame.data else None,
+        "log.syslog.structured_data": _named(frame.elements) or None,
     }
     found.update((name, value) for name, value in optional.items() if value is not None)
+
+
+def _named(elements: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    return {name: dict(parameters) for name, parameters in elements.items() if name and parameters}
 
 
 def _facility_code(name: str | None) -> int | None:

@@ -11,7 +11,8 @@ import re
 
 __all__ = ["escape", "is_clean", "unescape"]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATES = re.compile("[\udc80-\udcff]+|[\ud800-\udfff]")
+_BYTE = re.compile("(..)")
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -29,7 +30,7 @@ def escape(text: str) -> str:
     if is_clean(text):
         return text
     guarded = _ESCAPE.sub(r"\\x5cx\1", text)
-    return _SURROGATE.sub(_written, guarded)
+    return _SURROGATES.sub(_written, guarded)
 
 
 def unescape(text: str) -> bytes:
@@ -42,8 +43,9 @@ def unescape(text: str) -> bytes:
 
 
 def _written(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    # A surrogate that no byte stands for can only come from a JSON escape; its own three bytes are kept.
-    return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass"))
+    try:
+        data = found[0].encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # A surrogate that no byte stands for can only come from a JSON escape; its own three bytes are kept.
+        data = found[0].encode("utf-8", "surrogatepass")
+    return _BYTE.sub(r"\\x\1", data.hex())

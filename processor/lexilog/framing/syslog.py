@@ -22,10 +22,9 @@ class Priority(NamedTuple):
 
 
 class StructuredData(NamedTuple):
-    """The parameters of all elements, the first SD-ID, whether the text breaks off, and the position after it."""
+    """The parameters by SD-ID ("" where it is missing), whether the text breaks off, and the position after it."""
 
-    sd_id: str | None
-    data: dict[str, str]
+    elements: dict[str, dict[str, str]]
     truncated: bool
     end: int
 
@@ -44,22 +43,19 @@ def read_structured_data(text: str, position: int) -> StructuredData | None:
     The SD-ID may be missing. In values ``\"``, ``\\`` and ``\]`` lose their backslash; a bare ``]`` is part of the
     value. Where the text breaks off, whole parameters are kept and the one that is cut is not.
     """
-    first: str | None = None
-    data: dict[str, str] = {}
-    start = position
+    elements: dict[str, dict[str, str]] = {}
     while text.startswith("[", position):
         named = _SD_ID.match(text, position)
-        if named and first is None:
-            first = named[1]
         position = named.end() if named else position + 1
+        data = elements.setdefault(named[1] if named else "", {})
         while parameter := _PARAMETER.match(text, position):
             data.setdefault(parameter[1], _ESCAPED.sub(r"\1", parameter[2]))
             position = parameter.end()
-        rest = text[position : position + 64].lstrip()
+        rest = text[position : position + 300].lstrip()
         if rest.startswith("]"):
             position = text.index("]", position) + 1
-        elif named is None and not data:
+        elif not data and (named is None or "]" in rest):
             return None
         else:
-            return StructuredData(first, data, True, len(text))
-    return StructuredData(first, data, False, position) if position > start else None
+            return StructuredData(elements, True, len(text))
+    return StructuredData(elements, False, position) if elements else None

@@ -14,7 +14,8 @@ __all__ = ["Index", "Miss"]
 
 # How much of a text is looked at for telling words. The longest documented text has under 300 characters.
 _WINDOW = 2_000
-_BLANKS = " \t\r\n"
+# What may stand at the ends of a text and is no part of it; some senders end a message with NUL.
+_BLANKS = " \t\r\n\0"
 
 
 class Miss(NamedTuple):
@@ -28,27 +29,32 @@ class _Candidate:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.templates = [Template(text, lambda name: entry.variables[name].type) for text in entry.formats]
-        self.names = tuple(self.templates[0].names)
+        has_tail = entry.tail is not None
+        types = {name: variable.type for name, variable in entry.variables.items()}
+        templates = [Template(text, types.__getitem__, has_tail=has_tail) for text in entry.formats]
+        # The one with more documented text first: what it says is less likely to be part of a value.
+        self.templates = sorted(templates, key=lambda template: -template.literal_length)
+        self.names = templates[0].names
         self.tail = TailReader(entry.tail.labels) if entry.tail else None
 
     def by_id(self, frame: Frame) -> Match:
         """Match a line whose id is this entry's."""
-        text, data = frame.text.rstrip(_BLANKS), frame.data or {}
+        text, data = frame.text.strip(_BLANKS), frame.data or {}
         if not text and frame.data is not None:
             whole = not frame.truncated and all(name in data or f"{name}1" in data for name in self.names)
             return self.match(Quality.EXACT if whole else Quality.ID_ONLY, Reading({}, ""), frame)
-        quality, reading = self.read(text) or self._loosely(text) or self._begun(text)
+        quality, reading = self.read(text) or self._between(text) or self._loosely(text) or self._begun(text)
         return self.match(quality, reading, frame)
 
     def read(self, text: str) -> tuple[Quality, Reading] | None:
-        """Read a text as this entry's, in the order of `lexilog.matching.template`, but not loosely."""
+        """Read a text as this entry's, as strictly as a line without an id has to be read."""
         reading = self._first(Template.full, text)
         if reading is None:
-            reading = self._first(Template.prefix, text) or self._first(Template.between, text)
-        if reading is None:
-            return None
-        return (Quality.PREFIX if reading.tail.strip(_BLANKS) else Quality.EXACT), reading
+            reading = self._first(Template.prefix, text) or self._first(Template.typed, text)
+        return _graded(reading)
+
+    def _between(self, text: str) -> tuple[Quality, Reading] | None:
+        return _graded(self._first(Template.between, text))
 
     def _loosely(self, text: str) -> tuple[Quality, Reading] | None:
         reading = self._first(Template.loosely, text)
@@ -76,6 +82,12 @@ class _Candidate:
         )
 
 
+def _graded(reading: Reading | None) -> tuple[Quality, Reading] | None:
+    if reading is None:
+        return None
+    return (Quality.PREFIX if reading.tail.strip(_BLANKS) else Quality.EXACT), reading
+
+
 class Index:
     """All entries, ready to be looked up.
 
@@ -96,7 +108,7 @@ class Index:
         return self._by_text(frame) or Miss("unknown_text")
 
     def _by_text(self, frame: Frame) -> Match | None:
-        text = frame.text.rstrip(_BLANKS)
+        text = frame.text.strip(_BLANKS)
         best: tuple[tuple[bool, int], _Candidate, Quality, Reading] | None = None
         for word in dict.fromkeys(text[:_WINDOW].split()):
             for candidate in self._words.get(word, ()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 __all__ = ["TailReader"]
 
@@ -20,23 +20,24 @@ class TailReader:
     """
 
     def __init__(self, labels: Iterable[str]) -> None:
-        known = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
         self._known = frozenset(labels)
-        self._name = re.compile(rf"(?:^|[,;])\s*({known}|{_UNKNOWN})\s*:(?!\S*//)", re.DOTALL)
+        known = "|".join(re.escape(label) for label in sorted(self._known, key=len, reverse=True))
+        self._name = re.compile(rf"(?:^|[,;])\s{{0,8}}({known}|{_UNKNOWN}) ?:(?!//)")
 
     def read(self, tail: str) -> dict[str, str]:
         """Return the pairs of a tail, in order; the first of two equal names counts."""
-        names = [found for found in self._name.finditer(tail) if self._is_name(found, tail)]
+        names = list(self._names(tail))
         pairs: dict[str, str] = {}
         for number, found in enumerate(names):
             end = names[number + 1].start() if number + 1 < len(names) else len(tail)
             pairs.setdefault(found[1], tail[found.end() : end].strip(" "))
         return pairs
 
-    def _is_name(self, found: re.Match[str], tail: str) -> bool:
-        return found[1] in self._known or _depth(tail, found.start()) == 0
-
-
-def _depth(text: str, end: int) -> int:
-    before = text[:end]
-    return sum(map(before.count, _OPEN)) - sum(map(before.count, _CLOSE))
+    def _names(self, tail: str) -> Iterator[re.Match[str]]:
+        depth, seen = 0, 0
+        for found in self._name.finditer(tail):
+            between = tail[seen : found.start()]
+            depth += sum(map(between.count, _OPEN)) - sum(map(between.count, _CLOSE))
+            seen = found.start()
+            if found[1] in self._known or depth == 0:
+                yield found

@@ -4,7 +4,7 @@ A text is read up to four times, each reading more forgiving than the one before
 
 1. `Template.full`: the documented words, and every value looks like its type, to the last character.
 2. `Template.prefix`: the same, then more text.
-3. `Template.between`: the documented words in their order, and anything between them.
+3. `Template.between`: the documented words in their order, with types where they help to tell where a value ends.
 4. `Template.loosely`: the words in their order, whatever their case, spacing and punctuation.
 
 The first two are regular expressions with bounded repeats; the last two walk through the text once. So the time for a
@@ -17,18 +17,19 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lexilog.matching.types import TYPES, WORDY
+from lexilog.matching.types import CLOSED, TYPES, WORDY
 
 __all__ = ["Part", "Reading", "Template", "parse_format"]
 
 _TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}|([{}])")
 _WORD = re.compile(r"[A-Za-z0-9]+")
-# What follows a complete value when a newer release has added to the text: punctuation, or a "Name: value" list.
-_TAIL = re.compile(r"\s*[,;.(\[]|\s+[A-Za-z][\w./ -]{0,40}[:=]")
-# Where a complete text ends before a tail.
+_NO_BLANK = re.compile(r"\S+")
+# What a newer release adds behind a text that ends in a value: a "Name: value" list, and nothing less telling.
+_LIST = re.compile(r"[.,;]? [A-Za-z][\w./-]{0,30}(?: [\w./-]{1,30}){0,4}: ")
+# Where a documented text ends before a tail.
 _EDGE = r"(?=[\s,;:(\[]|\Z)"
-# These values end at the first blank, whatever follows.
-_CLOSED = frozenset({"address", "integer", "port", "role"})
+# Where a value ends that cannot hold a blank.
+_VALUE_EDGE = r"(?=[.,;)\]]?(?:\s|\Z))"
 
 
 class Part(NamedTuple):
@@ -43,6 +44,18 @@ class Reading(NamedTuple):
 
     values: dict[str, str]
     tail: str
+
+
+class _Stretch(NamedTuple):
+    """An open value, if there is one, and the rigid part of the format after it.
+
+    The rigid part is literal text with values whose type tells where they end; `pattern` finds it as a whole.
+    """
+
+    name: str | None
+    parts: tuple[Part, ...]
+    names: tuple[str, ...]
+    pattern: re.Pattern[str]
 
 
 def parse_format(text: str) -> list[Part]:
@@ -87,18 +100,21 @@ class Template:
     Args:
         text: the format; see `parse_format`.
         type_of: gives the type of a variable, one of `lexilog.matching.types.TYPES`.
+        has_tail: a list is known to follow the text.
     """
 
-    def __init__(self, text: str, type_of: Callable[[str], str]) -> None:
+    def __init__(self, text: str, type_of: Callable[[str], str], *, has_tail: bool = False) -> None:
         self.text = text
         self.parts = parse_format(text)
         self.names = tuple(part.name for part in self.parts if part.name is not None)
         self.literal_length = sum(len(part.text) for part in self.parts)
+        self._has_tail = has_tail
         last = self.parts[-1].name
-        self._last_type = type_of(last) if last is not None else None
+        self._open_end = last is not None and type_of(last) not in CLOSED
         self._full = re.compile(_pattern(self.parts, type_of, to_end=True), re.DOTALL)
         self._prefix = re.compile(_pattern(self.parts, type_of, to_end=False), re.DOTALL)
-        self._last = re.compile(re.escape(self.parts[-1].text) + _EDGE)
+        self._stretches = _stretches(self.parts, type_of)
+        self._at_end = re.compile(self._stretches[-1].pattern.pattern + r"\s*\Z", re.DOTALL)
         self._loose = [_loose(part.text) if part.name is None else None for part in self.parts]
 
     @property
@@ -118,47 +134,55 @@ class Template:
         if not found:
             return None
         tail = text[found.end() :]
-        if self._last_type is not None and self._last_type not in _CLOSED and not _TAIL.match(tail):
+        if self._open_end and not _LIST.match(tail):
             return None
         return Reading(dict(zip(self.names, found.groups(), strict=True)), tail)
 
+    def typed(self, text: str) -> Reading | None:
+        """Read a text like `between`, but addresses, ports, numbers and roles must be such."""
+        reading, whole = self._between(text, typed=True)
+        return reading if whole else None
+
     def between(self, text: str) -> Reading | None:
         """Read a text that has this format's words in their order, whatever stands between them."""
-        reading, whole = self._between(text)
+        reading, whole = self._between(text, typed=False)
         return reading if whole else None
 
     def begun(self, text: str) -> Reading | None:
         """Read a text that breaks off: the values up to the last documented word that is there."""
-        reading, _ = self._between(text)
+        reading, _ = self._between(text, typed=False)
         return reading if reading.values else None
 
-    def _between(self, text: str) -> tuple[Reading, bool]:
+    def _between(self, text: str, *, typed: bool) -> tuple[Reading, bool]:
         """Return what is read, and whether all documented words are there."""
         values: dict[str, str] = {}
-        position, name, last = 0, None, len(self.parts) - 1
-        for number, part in enumerate(self.parts):
-            if part.name is not None:
-                name = part.name
-                continue
-            start = self._find_last(text, position) if number == last else text.find(part.text, position)
-            if start < 0 or (name is None and start != position):
+        # A blank at the end of the line may have gone; a text that ends in an empty value still has its last word.
+        padded, position = f"{text} ", 0
+        for number, stretch in enumerate(self._stretches):
+            found = self._find(stretch, padded, position, last=number == len(self._stretches) - 1)
+            if found:
+                start, end, inner = found.start(), found.end(), dict(zip(stretch.names, found.groups(), strict=True))
+            elif typed:
                 return Reading(values, ""), False
-            if name is not None:
-                values[name] = text[position:start]
-                name = None
-            position = start + len(part.text)
-        if name is not None:
-            values[name] = text[position:]
-            position = len(text)
+            else:
+                start, end, inner, whole = _find_words(stretch, padded, position)
+                if not whole:
+                    if stretch.name is not None and start >= 0:
+                        values[stretch.name] = padded[position:start]
+                    return Reading(values | inner, ""), False
+            if stretch.name is not None:
+                values[stretch.name] = padded[position : min(start, len(text))]
+            values |= inner
+            position = end
         return Reading(values, text[position:]), True
 
-    def _find_last(self, text: str, position: int) -> int:
-        """Return where the documented words end: at the end of the text if they stand there, else before a tail."""
-        literal = self.parts[-1].text
-        if text.endswith(literal) and len(text) - len(literal) >= position:
-            return len(text) - len(literal)
-        found = self._last.search(text, position)
-        return found.start() if found else text.find(literal, position)
+    def _find(self, stretch: _Stretch, text: str, position: int, *, last: bool) -> re.Match[str] | None:
+        """Find a stretch: the first one where it begins the text; the last one at the end of the text, if it can be."""
+        if stretch.name is None:
+            return stretch.pattern.match(text, position)
+        if last and not self._has_tail:
+            return self._at_end.search(text, position) or stretch.pattern.search(text, position)
+        return stretch.pattern.search(text, position)
 
     def loosely(self, text: str) -> Reading | None:
         """Read a text that has this format's words in their order, whatever their case, spacing and punctuation."""
@@ -167,6 +191,7 @@ class Template:
         for part, pattern in zip(self.parts, self._loose, strict=True):
             if pattern is None:
                 name = part.name
+                position += len(text) - position - len(text[position:].lstrip())
                 continue
             found = pattern.search(text, position) if name is not None else pattern.match(text, position)
             if not found:
@@ -188,16 +213,66 @@ def _pattern(parts: list[Part], type_of: Callable[[str], str], *, to_end: bool) 
             out.append(re.escape(part.text))
             continue
         kind = type_of(part.name)
-        typed = TYPES[kind]
-        if number < len(parts) - 1:
-            out.append(f"({typed})")
-        elif to_end:
-            out.append("(.+)" if kind in WORDY else f"({typed})")
-        else:
-            out.append(f"({typed})" + (r"(?!\w)" if kind in _CLOSED else r"(?=[,;.]?(?:\s|\Z))"))
+        out.append("(.+)" if to_end and number == len(parts) - 1 and kind in WORDY else f"({TYPES[kind]})")
     if to_end:
         return "".join(out) + r"\s*\Z"
-    return "".join(out) + (_EDGE if parts[-1].name is None else "")
+    return "".join(out) + (_EDGE if parts[-1].name is None else _VALUE_EDGE)
+
+
+def _stretches(parts: list[Part], type_of: Callable[[str], str]) -> list[_Stretch]:
+    """Cut a format before each value whose type does not tell where it ends."""
+    cut: list[tuple[str | None, list[Part]]] = [(None, [])]
+    for part in parts:
+        if part.name is not None and type_of(part.name) not in CLOSED:
+            cut.append((part.name, []))
+        else:
+            cut[-1][1].append(part)
+    if not cut[0][1]:
+        del cut[0]
+    stretches = []
+    for number, (name, rigid) in enumerate(cut):
+        text = "".join(re.escape(p.text) if p.name is None else f"({TYPES[type_of(p.name)]})" for p in rigid)
+        if number == len(cut) - 1:
+            text += (_EDGE if rigid[-1].name is None else _VALUE_EDGE) if rigid else r"\Z"
+        names = tuple(p.name for p in rigid if p.name is not None)
+        stretches.append(_Stretch(name, tuple(rigid), names, re.compile(text, re.DOTALL)))
+    return stretches
+
+
+def _find_words(stretch: _Stretch, text: str, position: int) -> tuple[int, int, dict[str, str], bool]:
+    """Find the literal texts of a stretch one after the other, whatever stands between them.
+
+    Returns:
+        Where the first one begins (-1: nowhere), where the last one ends, the values between them, and whether all
+        are there.
+    """
+    start, values, name = -1, dict[str, str](), None
+    for part in stretch.parts:
+        if part.name is not None:
+            name = part.name
+            continue
+        at = text.find(part.text, position)
+        if at < 0 or (start < 0 and stretch.name is None and at != position):
+            return start, position, values, False
+        if part.text == ":" and name is not None:
+            at = _last_colon(text, position, at)
+        if start < 0:
+            start = at
+        if name is not None:
+            values[name] = text[position:at]
+            name = None
+        position = at + len(part.text)
+    if name is not None:
+        values[name] = text[position:].rstrip(" ")
+        position = len(text)
+    return (position if start < 0 else start), position, values, True
+
+
+def _last_colon(text: str, position: int, first: int) -> int:
+    """Return where the colon between an address and a port stands: the last one of the word, if anything follows it."""
+    word = _NO_BLANK.match(text, position)
+    last = text.rfind(":", position, word.end() - 1) if word else -1
+    return max(first, last)
 
 
 def _loose(literal: str) -> re.Pattern[str]:

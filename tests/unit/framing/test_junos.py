@@ -54,12 +54,50 @@ def test_structured_data_that_breaks_off(end: str) -> None:
     assert (found.data, found.truncated, found.text) == ({"a": "b"}, True, "")
 
 
-def test_several_elements_are_one() -> None:
-    """A second SD-ELEMENT is read too."""
-    found = read_structured_data('[junos@1 a="b"][timeQuality tzKnown="1"] text', 0)
-    assert found is not None
-    assert found.data == {"a": "b", "tzKnown": "1"}
-    assert found.end == len('[junos@1 a="b"][timeQuality tzKnown="1"]')
+def test_what_a_relay_adds_is_not_the_devices() -> None:
+    """Of several elements the device's own one has the values; all are kept by their SD-ID."""
+    line = (
+        '<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_X [origin name="relay"][junos@1 name="x"][timeQuality tz="1"] text'
+    )
+    found = _frame(line)
+    assert found.data == {"name": "x"}
+    assert found.elements == {"origin": {"name": "relay"}, "junos@1": {"name": "x"}, "timeQuality": {"tz": "1"}}
+    assert found.text == "text"
+    only = _frame('<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_X [origin name="relay"] text')
+    assert (only.data, only.text) == (None, "text")
+    assert read_structured_data("[not data] text", 0) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<30>1 2025-05-04T15:27:26Z srx1 - - - - node1.fpc0 KMD_X: text",
+        "<30>1 2025-05-04T15:27:26Z srx1 - - - - node1.fpc0 kmd[12]: KMD_X: text",
+        "<30>1 2025-05-04T15:27:26Z srx1 - - - - (FPC Slot 5, PIC Slot 0) SPC5_PIC0 kmd[12]: KMD_X: text",
+        "<30>1 2025-05-04T15:27:26Z srx1 kmd - - - srx1 kmd: KMD_X: text",
+        "<30>1 2025-05-04T15:27:26Z srx1 kmd 77 - - kmd[77]: KMD_X: text",
+        "<30>1 2025-05-04T15:27:26Z srx1 node1.fpc0 kmd 12 KMD_X [junos@1] text",
+        "<30>1 2025-05-04T15:27:26Z srx1 kmd 12 KMD_X - text",
+        "1 2025-05-04T15:27:26Z srx1 kmd 12 KMD_X [junos@1] text",
+        "<13>1 2025-05-04T15:27:26Z relay1 - - - - <30>Aug  3 10:18:44 srx1 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 srx1 kmd[1]:  KMD_X:  text",
+        "<30>Aug  3 10:18:44 srx1 node0.fpc5.pic0 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 srx1 SPC5_PIC0 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 srx1 node0: kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 192.0.2.9 srx1 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 srx1 kmd[1]: message repeated 2 times: [ KMD_X: text]",
+    ],
+)
+def test_headers_that_collectors_make(line: str) -> None:
+    """Device, tag and text are found in the odd shapes that relays and clusters send, too."""
+    found = _frame(line)
+    assert (found.hostname, found.tag, found.text) == ("srx1", "KMD_X", "text")
+
+
+def test_a_trace_line_with_a_tag_is_a_junos_line() -> None:
+    """Without a tag a traceoptions line could be any program's."""
+    assert _frame("[Aug 22 20:40:14]KMD_X: text").tag == "KMD_X"
+    assert _frame("[Aug 22 20:40:14]some text").kind == "junos_trace"
 
 
 @pytest.mark.parametrize(

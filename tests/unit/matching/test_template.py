@@ -45,13 +45,49 @@ def test_values_of_another_type_are_found_all_the_same() -> None:
     assert found.values == {"local": "here", "lport": "any", "remote": "", "rport": ""}
 
 
+@pytest.mark.parametrize("other", ["my set", "", "x" * 300, "gw.example"])
+def test_an_odd_value_does_not_spoil_the_others(other: str) -> None:
+    """An address and its port are told apart whatever another value looks like."""
+    text = "no context for {remote}:{rport} in instance {name}, local {local}:{lport}"
+    values = {"remote": "2001:db8::1", "rport": "500", "name": other, "local": "gw.example", "lport": "500"}
+    found = _template(text).between(fill(text, values))
+    assert found is not None
+    assert found.values == values
+    values["local"] = "fe80::1%a-zone-that-is-longer-than-any-real-one-is"
+    found = _template(text).between(fill(text, values))
+    assert found is not None
+    assert found.values == values
+
+
 def test_a_tail_begins_where_the_value_ends() -> None:
-    """A name at the end is followed by punctuation or a list of names; other words belong to it."""
+    """Behind a name at the end only a "Name: value" list is a tail; other words and brackets belong to the name."""
     template = _template("SA {name}")
     assert template.prefix("SA a-1, reason: b") == ({"name": "a-1"}, ", reason: b")
     assert template.prefix("SA a-1 Reason: b") == ({"name": "a-1"}, " Reason: b")
-    assert template.prefix("SA a 1") is None
-    assert template.between("SA a 1") == ({"name": "a 1"}, "")
+    for name in ("a 1", "HQ (main)", "C=US, O=Example, CN=x y", "der_asn1_dn(any:0,[0..9]=O=Ex (Corp), CN=x)", "b, c"):
+        assert template.prefix(f"SA {name}") is None
+        assert template.between(f"SA {name}") == ({"name": name}, "")
+    assert template.between("SA") == ({"name": ""}, "")
+
+
+@pytest.mark.parametrize("value", ["192.0.2.7.dyn.example.net", "192.0.2.7-gw", "192.0.2.0/24", "192.0.2.7:500"])
+def test_a_value_is_not_cut_inside_a_word(value: str) -> None:
+    """What begins like an address and goes on is not one."""
+    template = _template("changed to {remote}")
+    assert template.prefix(f"changed to {value}") is None
+    assert template.between(f"changed to {value}") == ({"remote": value}, "")
+    assert template.prefix("changed to 198.51.100.7. More") == ({"remote": "198.51.100.7"}, ". More")
+
+
+def test_a_tail_that_ends_like_the_text() -> None:
+    """Where a list is known to follow, the first place that fits ends the text; else the last one does."""
+    text = "VPN {name} from {remote} is down."
+    line = "VPN a b from gw.example is down. Reason: peer is down."
+    values = {"name": "a b", "remote": "gw.example"}
+    assert Template(text, lambda _: "name", has_tail=True).between(line) == (values, " Reason: peer is down.")
+    found = Template(text, lambda _: "name").between(line)
+    assert found is not None
+    assert found.values["remote"] == "gw.example is down. Reason: peer"
 
 
 def test_loose_reading() -> None:
@@ -61,6 +97,10 @@ def test_loose_reading() -> None:
     assert found is not None
     assert found.values == {"role": "responder", "size": "16"}
     assert template.loosely("something else") is None
+    pair = _template("{kind} {user} with {client} {id} authenticated successfully.")
+    found = pair.loosely("User bob with laptop 4711 authenticated successfully")
+    assert found is not None
+    assert found.values == {"kind": "User", "user": "bob", "client": "laptop", "id": "4711"}
 
 
 def test_a_text_that_breaks_off() -> None:
