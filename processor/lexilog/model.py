@@ -155,7 +155,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         phase: IKE phase, ``1`` or ``2``.
         frame: the kind of frame in which the entry may be recognised.
         processes: the daemons whose lines may be recognised by text alone.
-        by_text: whether the text is telling enough to be recognised without a tag.
         tail: the list that may follow the text.
         absent: values that mean "there is none".
         observer: vendor, product and type of the device.
@@ -185,7 +184,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     phase: str | None
     frame: str
     processes: tuple[str, ...]
-    by_text: bool
     tail: Tail | None
     absent: frozenset[str]
     observer: Mapping[str, str]

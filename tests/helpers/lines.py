@@ -11,6 +11,7 @@ _VARIABLE = re.compile(r"\{([^{}]+)\}")
 # A sample value of each type.
 SAMPLES = {
     "address": "198.51.100.7",
+    "credential": "token",
     "identity": "ipv4(udp:500,[0..3]=192.0.2.1)",
     "integer": "42",
     "name": "site_7.main-a",

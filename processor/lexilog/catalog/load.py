@@ -66,11 +66,11 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     action: _Text
     title: _Text | None = None
     documented: _Text | None = None
+    also: tuple[_Text, ...] = ()
     phase: Literal[1, 2] | None = None
     protocol: Literal["ike", "ipsec", "none"] | None = None
     variables: dict[str, _Variable] = {}
     tail: str | None = None
-    by_text: bool = True
     notes: tuple[_Text, ...] = ()
 
 
@@ -160,7 +160,7 @@ def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
             raise document.error(f"tail '{raw.tail}' is not among the file's tails", *where, "tail")
         tail = file.tails[raw.tail]
     declared = {**file.variables, **(tail.attributes if tail else {}), **raw.variables}
-    formats = tuple(text for text in (raw.format, raw.documented) if text is not None)
+    formats = (raw.format, *((raw.documented,) if raw.documented else ()), *raw.also)
     used = _check_formats(document, raw, declared, number)
     known = {name: item for name, item in declared.items() if name in used or _is_own(name, raw, tail)}
     protocol = raw.protocol or file.protocol
@@ -187,7 +187,6 @@ def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
         phase=None if raw.phase is None else str(raw.phase),
         frame=file.frame,
         processes=file.processes,
-        by_text=raw.by_text,
         tail=Tail(_variables(tail.labels), _variables(tail.attributes)) if tail else None,
         absent=frozenset(file.absent),
         observer=msgspec.structs.asdict(file.observer),
@@ -217,15 +216,16 @@ def _check_variables(document: Document, variables: Mapping[str, _Variable], *wh
 def _check_formats(document: Document, raw: _Entry, declared: Mapping[str, Any], number: int) -> set[str]:
     """Check that every variable of every format is declared, and return their names."""
     used: set[str] = set()
-    for key, text in (("format", raw.format), ("documented", raw.documented)):
-        if text is None:
-            continue
+    texts: list[tuple[str, tuple[str | int, ...]]] = [(raw.format, ("format",))]
+    texts += [(raw.documented, ("documented",))] if raw.documented else []
+    texts += [(text, ("also", at)) for at, text in enumerate(raw.also)]
+    for text, where in texts:
         try:
             names = {part.name for part in parse_format(text) if part.name is not None}
         except ValueError as error:
-            raise document.error(str(error), "entries", number, key) from error
+            raise document.error(str(error), "entries", number, *where) from error
         for name in sorted(names - set(declared)):
-            raise document.error(f"variable '{name}' is used in the text but not declared", "entries", number, key)
+            raise document.error(f"variable '{name}' is used in the text but not declared", "entries", number, *where)
         used |= names
     return used
 

@@ -12,7 +12,6 @@ import re
 __all__ = ["escape", "is_clean", "unescape"]
 
 _SURROGATES = re.compile("[\udc80-\udcff]+|[\ud800-\udfff]")
-_BYTE = re.compile("(..)")
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -48,4 +47,4 @@ def _written(found: re.Match[str]) -> str:
     except UnicodeEncodeError:
         # A surrogate that no byte stands for can only come from a JSON escape; its own three bytes are kept.
         data = found[0].encode("utf-8", "surrogatepass")
-    return _BYTE.sub(r"\\x\1", data.hex())
+    return ("-" + data.hex("-")).replace("-", "\\x")

@@ -98,7 +98,7 @@ class Index:
     def __init__(self, entries: Iterable[Entry]) -> None:
         candidates = [_Candidate(entry) for entry in entries]
         self._ids = {(c.entry.frame, c.entry.code): c for c in candidates if c.entry.code is not None}
-        self._words = _telling_words([c for c in candidates if c.entry.by_text])
+        self._words = _telling_words(candidates)
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""

@@ -22,7 +22,7 @@ class TailReader:
     def __init__(self, labels: Iterable[str]) -> None:
         self._known = frozenset(labels)
         known = "|".join(re.escape(label) for label in sorted(self._known, key=len, reverse=True))
-        self._name = re.compile(rf"(?:^|[,;])\s{{0,8}}({known}|{_UNKNOWN}) ?:(?!//)")
+        self._name = re.compile(rf"(?:^|,)\s{{0,8}}({known}|{_UNKNOWN}) ?:(?!//)")
 
     def read(self, tail: str) -> dict[str, str]:
         """Return the pairs of a tail, in order; the first of two equal names counts."""
@@ -34,10 +34,14 @@ class TailReader:
         return pairs
 
     def _names(self, tail: str) -> Iterator[re.Match[str]]:
-        depth, seen = 0, 0
+        """Yield the names outside brackets. Where the brackets do not add up, known names count everywhere."""
+        uneven, depth, seen = _depth(tail) != 0, 0, 0
         for found in self._name.finditer(tail):
-            between = tail[seen : found.start()]
-            depth += sum(map(between.count, _OPEN)) - sum(map(between.count, _CLOSE))
+            depth += _depth(tail[seen : found.start()])
             seen = found.start()
-            if found[1] in self._known or depth == 0:
+            if depth == 0 or (uneven and found[1] in self._known):
                 yield found
+
+
+def _depth(text: str) -> int:
+    return sum(map(text.count, _OPEN)) - sum(map(text.count, _CLOSE))

@@ -15,6 +15,7 @@ _IDENTITY = r"(?:[A-Za-z0-9_]{1,32}\([^()]{0,200}(?:\([^()]{0,100}\)[^()]{0,100}
 
 TYPES: dict[str, str] = {
     "address": r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45}(?:%[\w./-]{1,32})?\]?)",
+    "credential": r"(?:[Uu]ser(?:[Nn]ame)?|[Tt]oken|[Pp]assword|USER(?:NAME)?|TOKEN|PASSWORD)",
     "identity": _IDENTITY,
     "integer": r"[+-]?\d{1,19}",
     "name": r"\S{1,256}?",
@@ -25,6 +26,6 @@ TYPES: dict[str, str] = {
 }
 
 # Types that tell by themselves where a value ends.
-CLOSED = frozenset({"address", "integer", "port", "role"})
+CLOSED = frozenset({"address", "credential", "integer", "port", "role"})
 # Types whose values may hold blanks, so that the end of the line is the end of the value.
 WORDY = frozenset({"text"})

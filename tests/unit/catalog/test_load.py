@@ -60,7 +60,7 @@ def test_a_catalogue_needs_no_code(tmp_path: Path) -> None:
         ("name: example_gateway", "name: Example Gateway", "2:1: Expected `str` matching regex"),
         ("title: Example", "titel: Example", "1:1: Object contains unknown field `titel`"),
         ("severities: {error: 3}", "severities: {error: 9}", "8:1: Expected `int` <= 7"),
-        ("type: address", "type: adress", "11:10: type 'adress' is not one of address, identity"),
+        ("type: address", "type: adress", "11:10: type 'adress' is not one of address, credential"),
         ("lexilog.remote.ip", "lexilog.remote.adr", "11:34: field 'lexilog.remote.adr' is not in the field table"),
         ("{peer} is gone", "{peeer} is gone", "14:5: variable 'peeer' is used in the text but not declared"),
         ("{peer} is gone", "{peer is gone", "14:5: '{' at character 6 has no partner"),
