@@ -13,7 +13,9 @@ from lexilog.model import Entry, Frame, Match, Quality
 __all__ = ["Index", "Miss"]
 
 # How much of a text is looked at for telling words. The longest documented text has under 300 characters.
-_WINDOW = 2_000
+_WINDOW = 16_000
+# How many words tell a text by themselves, whatever stands between them.
+_TELLING = 5
 # What may stand at the ends of a text and is no part of it; some senders end a message with NUL.
 _BLANKS = " \t\r\n\0"
 
@@ -35,6 +37,7 @@ class _Candidate:
         # The one with more documented text first: what it says is less likely to be part of a value.
         self.templates = sorted(templates, key=lambda template: -template.literal_length)
         self.names = templates[0].names
+        self._is_telling = min(len(template.words) for template in templates) >= _TELLING
         self.tail = TailReader(entry.tail.labels) if entry.tail else None
 
     def by_id(self, frame: Frame) -> Match:
@@ -43,18 +46,19 @@ class _Candidate:
         if not text and frame.data is not None:
             whole = not frame.truncated and all(name in data or f"{name}1" in data for name in self.names)
             return self.match(Quality.EXACT if whole else Quality.ID_ONLY, Reading({}, ""), frame)
-        quality, reading = self.read(text) or self._between(text) or self._loosely(text) or self._begun(text)
+        quality, reading = self.read(text) or self._loosely(text) or self._begun(text)
         return self.match(quality, reading, frame)
 
     def read(self, text: str) -> tuple[Quality, Reading] | None:
-        """Read a text as this entry's, as strictly as a line without an id has to be read."""
+        """Read a text as this entry's by its documented words, to the letter."""
         reading = self._first(Template.full, text)
         if reading is None:
-            reading = self._first(Template.prefix, text) or self._first(Template.typed, text)
+            reading = self._first(Template.prefix, text) or self._first(Template.between, text)
         return _graded(reading)
 
-    def _between(self, text: str) -> tuple[Quality, Reading] | None:
-        return _graded(self._first(Template.between, text))
+    def read_alone(self, text: str) -> tuple[Quality, Reading] | None:
+        """Read a text that no id says to be this entry: few words do not tell it unless each value is of its type."""
+        return self.read(text) if self._is_telling else _graded(self._first(Template.typed, text))
 
     def _loosely(self, text: str) -> tuple[Quality, Reading] | None:
         reading = self._first(Template.loosely, text)
@@ -115,7 +119,7 @@ class Index:
                 entry = candidate.entry
                 if entry.frame != frame.kind or not _speaks(frame, entry):
                     continue
-                found = candidate.read(text)
+                found = candidate.read_alone(text)
                 if found is None:
                     continue
                 quality, reading = found
