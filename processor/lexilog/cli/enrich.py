@@ -33,15 +33,15 @@ _QUALITIES = ("exact", "prefix", "loose", "id_only")
 )
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress on standard error.")
 def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
-    r"""Enrich log lines: one JSON document on standard output for each line of input, in order.
+    """Enrich log lines: one JSON document on standard output for each line of input, in order.
 
     FILE is a file of lines; `-`, or no FILE, is standard input. Documents have ECS names; a line that no catalogue
     knows comes out with lexilog.match.quality "none".
 
     \b
     A contract for scripts:
-      exactly one document for each input line; only \n ends a line
-      event.original is the line; bytes that are not UTF-8 stand in it as \xNN, and lexilog.escaped names the field
+      exactly one document for each input line; only \\n ends a line
+      event.original is the line; bytes that are not UTF-8 stand in it as \\xNN, and lexilog.escaped names the field
       exit code 0 when all lines were processed, matched or not; 1 when a file could not be read or the output not
       written; 2 for bad usage
 

@@ -84,7 +84,7 @@ __all__ = ["serve"]
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What to log.")
 def serve(log_level: str, **options: Any) -> None:
-    r"""Run the gRPC processor until it is told to stop (SIGTERM, SIGINT).
+    """Run the gRPC processor until it is told to stop (SIGTERM, SIGINT).
 
     One port serves EnrichService (proto/lexilog/v1/enrich.proto), OTLP LogsService/Export, gRPC health and reflection.
 

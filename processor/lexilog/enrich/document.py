@@ -15,9 +15,10 @@ import msgspec
 from lexilog.enrich.escape import escape, is_clean
 from lexilog.model import Enriched, Outcome
 
-__all__ = ["agent_has", "document", "encode_json", "flat_fields"]
+__all__ = ["OURS", "agent_has", "document", "encode_json", "flat_fields", "without_ours"]
 
-_OURS = ("event", "lexilog")
+# What is ours whatever the agent has set.
+OURS = ("event", "lexilog")
 # Keys under which agents keep the line, and which mean something else in ECS.
 _ECS_NAMES = ("log", "message")
 _encoder = msgspec.json.Encoder()
@@ -26,8 +27,10 @@ _encoder = msgspec.json.Encoder()
 def document(enriched: Enriched) -> dict[str, Any]:
     """Return the record as one nested document, ready for JSON: dates as text, no byte that is not UTF-8."""
     escaped: list[str] = []
-    out = _agent_fields(enriched, escaped)
-    for name, value in flat_fields(enriched, escaped).items():
+    agent = _agent_fields(enriched, escaped)
+    ours = flat_fields(enriched, escaped)
+    out = without_ours(agent, ours)
+    for name, value in ours.items():
         _put(out, name, value)
     return out
 
@@ -72,7 +75,7 @@ def agent_has(agent: Mapping[str, Any], name: str) -> bool:
     Names under ``event`` and ``lexilog`` never are.
     """
     path = name.split(".")
-    if path[0] in _OURS:
+    if path[0] in OURS:
         return False
     if name in agent:
         return True
@@ -86,6 +89,28 @@ def agent_has(agent: Mapping[str, Any], name: str) -> bool:
         if not isinstance(place, Mapping):
             return True
     return True
+
+
+def without_ours(agent: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the agent's fields without those under ``event`` and ``lexilog`` that we set, dotted or nested."""
+    out = {key: value for key, value in agent.items() if not (key in names and _is_ours(key))}
+    for top in OURS:
+        if isinstance(out.get(top), dict):
+            out[top] = _without(out[top], f"{top}.", names)
+    return out
+
+
+def _without(nested: Mapping[str, Any], prefix: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    out = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        if name not in names:
+            out[key] = _without(value, f"{name}.", names) if isinstance(value, dict) else value
+    return out
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in OURS
 
 
 def _put(out: dict[str, Any], name: str, value: Any) -> None:

@@ -82,9 +82,13 @@ def _body(record: LogRecord, keys: Sequence[str]) -> tuple[str | None, dict[str,
     kind = record.body.WhichOneof("value")
     if kind in ("string_value", "bytes_value"):
         return from_any(record.body), fields, None
-    if kind != "kvlist_value":
+    if kind is None:
         return None, fields, None
     body = from_any(record.body)
+    if not isinstance(body, dict):
+        # What Fluent Bit itself makes of such a body.
+        fields.setdefault("log", body)
+        return None, fields, None
     fields.update(body)
     for key in keys:
         if isinstance(body.get(key), str):

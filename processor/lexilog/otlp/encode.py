@@ -13,20 +13,20 @@ A record that no entry knows keeps body and attributes as they came, but for the
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from lexilog.enrich.document import agent_has, document, flat_fields
+from lexilog.enrich.document import OURS, agent_has, document, flat_fields, without_ours
 from lexilog.enrich.severity import OTEL_NUMBERS
 from lexilog.model import Enriched, Outcome
 from lexilog.otlp.decode import OtlpOrigin
 from lexilog.otlp.values import from_pairs, set_any
 
-__all__ = ["AttributeStyle", "Shape", "build_requests"]
+__all__ = ["AttributeStyle", "RequestBuilder", "Shape"]
 
 Shape = Literal["document", "attributes"]
 AttributeStyle = Literal["dotted", "nested"]
@@ -38,31 +38,49 @@ _OVERHEAD = 16
 _log = logging.getLogger(__name__)
 
 
-def build_requests(
-    batch: Sequence[Enriched], *, shape: Shape, style: AttributeStyle, max_bytes: int
-) -> Iterator[tuple[ExportLogsServiceRequest, int]]:
-    """Yield requests of at most `max_bytes` each, with the number of records in each, in the order of the batch.
+class RequestBuilder:
+    """Packs records into requests, in order.
 
-    A record that is larger than that by itself travels alone.
+    Args:
+        shape: record shape.
+        style: names of attributes in the shape ``attributes``.
+        max_bytes: size of a request, in bytes; a record that is larger than that by itself travels alone.
     """
-    request, size, count = ExportLogsServiceRequest(), 0, 0
-    last: tuple[int, int] | None = None
-    for enriched in batch:
-        record = _outgoing(enriched, shape, style)
+
+    def __init__(self, *, shape: Shape, style: AttributeStyle, max_bytes: int) -> None:
+        self._shape: Shape = shape
+        self._style: AttributeStyle = style
+        self._max_bytes = max_bytes
+        self._start()
+
+    def _start(self) -> None:
+        self._request = ExportLogsServiceRequest()
+        self._size = self._count = 0
+        self._group: tuple[int, int] | None = None
+
+    def add(self, enriched: Enriched) -> tuple[ExportLogsServiceRequest, int] | None:
+        """Add a record; return the request before it and its number of records, if the record did not fit in."""
+        record = _outgoing(enriched, self._shape, self._style)
         origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
         group = (id(origin.resource), id(origin.scope)) if origin else (0, 0)
         cost = record.ByteSize() + _OVERHEAD
-        if count and size + cost > max_bytes:
-            yield request, count
-            request, size, count, last = ExportLogsServiceRequest(), 0, 0, None
-        if group != last:
-            size += _add_group(request, origin, same_resource=last is not None and last[0] == group[0])
-            last = group
-        request.resource_logs[-1].scope_logs[-1].log_records.append(record)
-        size += cost
-        count += 1
-    if count:
-        yield request, count
+        full = self.rest() if self._size + cost > self._max_bytes else None
+        if group != self._group:
+            same = self._group is not None and self._group[0] == group[0]
+            self._size += _add_group(self._request, origin, same_resource=same)
+            self._group = group
+        self._request.resource_logs[-1].scope_logs[-1].log_records.append(record)
+        self._size += cost
+        self._count += 1
+        return full
+
+    def rest(self) -> tuple[ExportLogsServiceRequest, int] | None:
+        """Return the request that is not full yet, and start anew; None where there is no record in it."""
+        if not self._count:
+            return None
+        done = self._request, self._count
+        self._start()
+        return done
 
 
 def _add_group(request: ExportLogsServiceRequest, origin: OtlpOrigin | None, *, same_resource: bool) -> int:
@@ -112,7 +130,7 @@ def _outgoing(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRec
 def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
     if enriched.match is not None:
         _add_header(record, enriched)
-    if shape == "document" and enriched.record.line is not None:
+    if shape == "document":
         body = document(enriched)
         record.body.Clear()
         set_any(record.body, body)
@@ -120,13 +138,15 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
     if enriched.outcome is Outcome.UNKNOWN:
         _set_attributes(record, {_QUALITY: enriched.quality.value})
         return record
-    agent = from_pairs(record.attributes)
     fields = {name: value for name, value in flat_fields(enriched).items() if name != "@timestamp"}
     if style == "nested":
         tops = {name.partition(".")[0] for name in fields}
         nested = document(enriched)
+        _drop_attributes(record, fields)
         _set_attributes(record, {name: value for name, value in nested.items() if name in tops})
     else:
+        agent = without_ours(from_pairs(record.attributes), fields)
+        _set_attributes(record, {name: agent[name] for name in OURS if name in agent})
         _set_attributes(record, dict(_dotted(fields, agent)))
     return record
 
@@ -169,3 +189,12 @@ def _set_attributes(record: LogRecord, values: Mapping[str, Any]) -> None:
             pair.key = name
         pair.value.Clear()
         set_any(pair.value, value)
+
+
+def _drop_attributes(record: LogRecord, names: Mapping[str, Any]) -> None:
+    """Take away attributes under dotted names that are ours."""
+    kept = [pair for pair in record.attributes if not (pair.key in names and pair.key.partition(".")[0] in OURS)]
+    if len(kept) < len(record.attributes):
+        copies = LogRecord(attributes=kept)
+        record.ClearField("attributes")
+        record.attributes.MergeFrom(copies.attributes)

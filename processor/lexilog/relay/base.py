@@ -39,6 +39,14 @@ class Relay(ABC):
         """
         return
 
+    async def check(self) -> None:
+        """Tell whether a delivery has a chance, before the work for it is done.
+
+        Raises:
+            RelayError: the next hop is known to be away.
+        """
+        return
+
     @abstractmethod
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Hand a batch on, in order, and wait until the next hop has it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import stat
 import sys
@@ -11,12 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from lexilog.enrich.document import encode_json
 from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
 from lexilog.relay.base import Delivery, Relay
 
 __all__ = ["FileRelay", "StdoutRelay"]
+
+_BLOCK = 1 << 16
+
+_log = logging.getLogger(__name__)
 
 
 class FileRelay(Relay):
@@ -34,9 +41,11 @@ class FileRelay(Relay):
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Open the file for appending."""
+        """Open the file for appending, and mend its end if the process before this one was killed in mid-line."""
         try:
             self._file = io.FileIO(self._path, "ab")
+            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                _mend(self._path, self._file)
         except OSError as error:
             raise SettingsError(f"relay file:{self._path}: cannot be written: {error.strerror}") from error
 
@@ -89,6 +98,32 @@ class StdoutRelay(Relay):
             self._stream.flush()
         except (OSError, ValueError) as error:
             raise RelayError(f"relay stdout: {error}") from error
+
+
+def _mend(path: Path, file: io.FileIO) -> None:
+    """See to it that a file ends in a whole line.
+
+    A half document at its end was never acknowledged, so its sender still has it: it is cut off. Anything else that
+    lacks its line ending gets one.
+    """
+    with path.open("rb") as reader:
+        end = reader.seek(0, os.SEEK_END)
+        start, last = end, b""
+        while start and b"\n" not in last:
+            step = min(_BLOCK, start)
+            start = reader.seek(start - step)
+            last = reader.read(step) + last
+    last = last.rpartition(b"\n")[2]
+    if not last:
+        return
+    try:
+        msgspec.json.decode(last)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        if last.startswith(b"{"):
+            _log.warning("relay file:%s: a half line of %d bytes at its end is cut off", path, len(last))
+            os.ftruncate(file.fileno(), end - len(last))
+            return
+    _write_all(file, b"\n")
 
 
 def _write_all(file: io.FileIO, data: bytes) -> None:

@@ -12,13 +12,15 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.errors import RelayError
 from lexilog.model import Enriched
-from lexilog.otlp.encode import AttributeStyle, Shape, build_requests
+from lexilog.otlp.encode import AttributeStyle, RequestBuilder, Shape
 from lexilog.relay.base import Delivery, Relay
 
 __all__ = ["OtlpRelay"]
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
+# Records between two looks at what else there is to do.
+_SLICE = 100
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -69,18 +71,25 @@ class OtlpRelay(Relay):
             response_deserializer=ExportLogsServiceResponse.FromString,
         )
 
+    async def check(self) -> None:
+        """Look at the channel: after a failed connection it waits for a while before it tries again."""
+        if self._channel and self._channel.get_state(True) is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            raise RelayError(f"relay otlp://{self._target}: cannot be reached")
+
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Export the batch, request by request, and wait for each answer."""
-        rejected, messages = 0, []
-        requests = build_requests(batch, shape=self._shape, style=self._style, max_bytes=self._max_bytes)
-        for request, count in requests:
-            answer = await self._send(request, count)
-            partial = answer.partial_success
-            rejected += partial.rejected_log_records
-            if partial.error_message:
-                messages.append(partial.error_message)
-            await asyncio.sleep(0)
-        return Delivery(rejected, "; ".join(dict.fromkeys(messages)))
+        builder = RequestBuilder(shape=self._shape, style=self._style, max_bytes=self._max_bytes)
+        answers = []
+        for number, enriched in enumerate(batch):
+            if full := builder.add(enriched):
+                answers.append(await self._send(*full))
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+        if rest := builder.rest():
+            answers.append(await self._send(*rest))
+        partial = [answer.partial_success for answer in answers]
+        messages = dict.fromkeys(part.error_message for part in partial if part.error_message)
+        return Delivery(sum(part.rejected_log_records for part in partial), "; ".join(messages))
 
     async def _send(self, request: ExportLogsServiceRequest, count: int) -> ExportLogsServiceResponse:
         try:

@@ -6,6 +6,7 @@ refused so, and drop it on most other codes.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +16,10 @@ import grpc.aio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from lexilog.errors import OriginError, RelayError
+from lexilog.model import Enriched
 from lexilog.otlp.decode import read_records, read_request
 from lexilog.pipeline import Pipeline
-from lexilog.relay import Relay
+from lexilog.relay import Delivery, Relay
 from lexilog.service.metrics import Counts
 from lexilog.service.work import process_batch
 
@@ -25,6 +27,9 @@ __all__ = ["SERVICE", "OtlpDoor"]
 
 SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 _DOOR = "otlp"
+# Batches in work at once: while one waits for the next hop another is enriched. More would only take memory, because
+# an agent that comes back after a while sends all that it has kept.
+_AT_ONCE = 2
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +49,8 @@ class OtlpDoor:
         self._relay = relay
         self._counts = counts
         self._body_keys = tuple(body_keys)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: set[asyncio.Task[Delivery]] = set()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register. It takes the raw message, so that odd text does not refuse it."""
@@ -54,27 +61,36 @@ class OtlpDoor:
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Export": export})
 
+    async def close(self) -> None:
+        """Call off what is still under way; its senders keep their records."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     async def export(
         self, data: bytes, context: grpc.aio.ServicerContext[bytes, ExportLogsServiceResponse]
     ) -> ExportLogsServiceResponse:
         """Enrich and hand on a request; see the module's text for the answers."""
+        batch: list[Enriched] = []
+        task = asyncio.create_task(self._pass_on(data, batch))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         try:
-            request = read_request(data)
+            delivery = await task
         except OriginError as error:
             _log.warning("refused for good: %s", error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        batch = await process_batch(self._pipeline, read_records(request, self._body_keys))
-        if not batch:
-            return ExportLogsServiceResponse()
-        try:
-            delivery = await self._relay.deliver(batch)
+        except asyncio.CancelledError:
+            task.cancel()
+            self._counts.add(_DOOR, batch, "returned")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
         except RelayError as error:
             self._counts.add(_DOOR, batch, "returned")
-            _log.warning("%d records stay with their sender: %s", len(batch), error)
+            _log.warning("records stay with their sender: %s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except Exception as error:
             self._counts.add(_DOOR, batch, "returned")
-            _log.exception("%d records stay with their sender", len(batch))
+            _log.exception("records stay with their sender")
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{type(error).__name__}: {error}")
         self._counts.add(_DOOR, batch, "rejected" if delivery.rejected else "relayed")
         answer = ExportLogsServiceResponse()
@@ -83,3 +99,11 @@ class OtlpDoor:
             answer.partial_success.error_message = delivery.message
             _log.warning("the next hop refused %d of %d records: %s", delivery.rejected, len(batch), delivery.message)
         return answer
+
+    async def _pass_on(self, data: bytes, batch: list[Enriched]) -> Delivery:
+        """Enrich the records of a request into `batch`, and hand them on when it is their turn."""
+        async with self._turns:
+            await self._relay.check()
+            records = read_records(read_request(data), self._body_keys)
+            batch += await process_batch(self._pipeline, records)
+            return await self._relay.deliver(batch) if batch else Delivery()

@@ -44,6 +44,7 @@ class Server:
         self._relay = relay or make_relay(settings)
         self._pipeline = pipeline or Pipeline(zone=read_zone(settings.timezone))
         self._server: grpc.aio.Server | None = None
+        self._door: otlp_grpc.OtlpDoor | None = None
         self._health = health.aio.HealthServicer()
         self._services = [enrich_grpc.SERVICE] + ([otlp_grpc.SERVICE] if self._relay else [])
 
@@ -64,8 +65,8 @@ class Server:
         enrich = enrich_grpc.EnrichDoor(self._pipeline, self.counts)
         enrich_pb2_grpc.add_EnrichServiceServicer_to_server(enrich, server)  # type: ignore[no-untyped-call]
         if self._relay:
-            door = otlp_grpc.OtlpDoor(self._pipeline, self._relay, self.counts, self.settings.body_keys)
-            server.add_generic_rpc_handlers((door.handler(),))
+            self._door = otlp_grpc.OtlpDoor(self._pipeline, self._relay, self.counts, self.settings.body_keys)
+            server.add_generic_rpc_handlers((self._door.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection([*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         try:
@@ -83,6 +84,8 @@ class Server:
             await self._set_health(serving=False)
             await self._server.stop(self.settings.grace)
             self._server = None
+        if self._door:
+            await self._door.close()
         await self._close_relay()
 
     async def run(self, stopping: asyncio.Event) -> None:

@@ -14,8 +14,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from lexilog import OriginError, Pipeline, Record
+from lexilog.model import Enriched
 from lexilog.otlp.decode import read_records, read_request
-from lexilog.otlp.encode import AttributeStyle, Shape, build_requests
+from lexilog.otlp.encode import AttributeStyle, RequestBuilder, Shape
 from lexilog.otlp.values import from_any, from_pairs, set_any
 
 LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
@@ -48,10 +49,17 @@ def _through(
     max_bytes: int = 1_000_000,
 ) -> list[ExportLogsServiceRequest]:
     batch = pipeline.process_all(read_records(read_request(request.SerializeToString()), KEYS))
-    parts = list(build_requests(batch, shape=shape, style=style, max_bytes=max_bytes))
+    parts = _build(batch, shape, style, max_bytes)
     assert sum(count for _, count in parts) == len(batch)
     # What is sent is what the next hop can parse.
     return [ExportLogsServiceRequest.FromString(part.SerializeToString()) for part, _ in parts]
+
+
+def _build(
+    batch: list[Enriched], shape: Shape, style: AttributeStyle = "dotted", max_bytes: int = 1_000_000
+) -> list[tuple[ExportLogsServiceRequest, int]]:
+    builder = RequestBuilder(shape=shape, style=style, max_bytes=max_bytes)
+    return [part for part in (*map(builder.add, batch), builder.rest()) if part is not None]
 
 
 def _only(requests: list[ExportLogsServiceRequest]) -> LogRecord:
@@ -136,7 +144,7 @@ def test_unknown_records_keep_their_body(body: Any, style: AttributeStyle, pipel
 
 
 def test_unknown_records_as_documents(pipeline: Pipeline) -> None:
-    """In the shape document an unknown record keeps every field, the line in message; without a line it stays whole."""
+    """In the shape document an unknown record keeps every field, the line in message; without a line too."""
     found = from_any(_only(_through(_request("nothing known", attributes={"a": "b"}), pipeline)).body)
     assert found.pop("@timestamp")
     assert found == {
@@ -145,8 +153,26 @@ def test_unknown_records_as_documents(pipeline: Pipeline) -> None:
         "event": {"original": "nothing known"},
         "lexilog": {"match": {"quality": "none"}},
     }
-    for body in (7, ["a"], {"other": {"b": 1}}):
-        assert from_any(_only(_through(_request(body), pipeline)).body) == body
+    for body, expected in ((7, {"log": 7}), (["a"], {"log": ["a"]}), ({"other": {"b": 1}}, {"other": {"b": 1}})):
+        found = from_any(_only(_through(_request(body, attributes={"a": "b"}), pipeline)).body)
+        assert found.pop("@timestamp")
+        assert found == {**expected, "a": "b", "lexilog": {"match": {"quality": "none"}}}
+
+
+@pytest.mark.parametrize("agent", [{"event.code": "theirs"}, {"event": {"code": "theirs", "own": 1}}])
+def test_what_is_ours_stands_in_one_place(agent: dict[str, Any], pipeline: Pipeline) -> None:
+    """An agent's event.code, dotted or nested, does not stay beside ours; what else it has under event does."""
+    request = _request(LINE, attributes=agent)
+    nested = from_any(_only(_through(request, pipeline)).body)
+    assert "event.code" not in nested
+    assert nested["event"]["code"] == "KMD_VPN_DOWN_ALARM_USER"
+    assert nested["event"].get("own") == ("own" in str(agent) or None)
+    found = from_pairs(_only(_through(request, pipeline, "attributes", "nested")).attributes)
+    assert "event.code" not in found
+    assert found["event"]["code"] == "KMD_VPN_DOWN_ALARM_USER"
+    found = from_pairs(_only(_through(request, pipeline, "attributes")).attributes)
+    assert found["event.code"] == "KMD_VPN_DOWN_ALARM_USER"
+    assert found.get("event", {}) == ({"own": 1} if "own" in str(agent) else {})
 
 
 def test_text_that_is_not_utf8_refuses_nothing(pipeline: Pipeline) -> None:
@@ -157,12 +183,12 @@ def test_text_that_is_not_utf8_refuses_nothing(pipeline: Pipeline) -> None:
     records = list(read_records(request, KEYS))
     assert records[0].line == "bad\udcffLINE"
     assert records[0].fields == {"k": "bad\udcfevalue"}
-    parts = build_requests(pipeline.process_all(records), shape="attributes", style="dotted", max_bytes=10**6)
-    first, second = next(parts)[0].resource_logs[0].scope_logs[0].log_records
+    ((part, _),) = _build(pipeline.process_all(records), "attributes")
+    first, second = part.resource_logs[0].scope_logs[0].log_records
     assert first.body.bytes_value == b"bad\xffLINE"
     assert second.body.string_value == LINE
-    parts = build_requests(pipeline.process_all(records), shape="document", style="dotted", max_bytes=10**6)
-    found = from_any(next(parts)[0].resource_logs[0].scope_logs[0].log_records[0].body)
+    ((part, _),) = _build(pipeline.process_all(records), "document")
+    found = from_any(part.resource_logs[0].scope_logs[0].log_records[0].body)
     assert found["event"]["original"] == "bad\\xffLINE"
     assert found["lexilog"]["escaped"] == ["k", "message", "event.original"]
 
@@ -209,7 +235,7 @@ def test_requests_are_split_by_size(shape: Shape, pipeline: Pipeline) -> None:
 def test_records_of_other_doors_make_requests_too(pipeline: Pipeline) -> None:
     """A record without OTLP origin gets a record of its own."""
     batch = pipeline.process_all([Record(line=LINE), Record(line="\udcff")])
-    ((request, count),) = build_requests(batch, shape="attributes", style="dotted", max_bytes=10**6)
+    ((request, count),) = _build(batch, "attributes")
     first, second = request.resource_logs[0].scope_logs[0].log_records
     assert count == 2
     assert first.body.string_value == LINE

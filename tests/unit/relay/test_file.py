@@ -64,6 +64,37 @@ def test_a_batch_that_cannot_be_written_leaves_nothing_behind(
     assert len(path.read_text().splitlines()) == 6
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (b'{"a":1}\n{"message":"half a li', b'{"a":1}\n'),
+        (b'{"message":"' + b"x" * 200_000, b""),
+        (b'{"a":1}\n{"b":2}', b'{"a":1}\n{"b":2}\n'),
+        (b"not ours", b"not ours\n"),
+        (b"", b""),
+        (b'{"a":1}\n', b'{"a":1}\n'),
+    ],
+    ids=["half", "long half", "whole", "other", "empty", "sound"],
+)
+def test_a_torn_end_does_not_spoil_the_next_record(
+    before: bytes, expected: bytes, tmp_path: Path, batch: list[Enriched]
+) -> None:
+    """After a kill in mid-line the half document, which was never acknowledged, goes; nobody else's text does."""
+    path = tmp_path / "out.ndjson"
+    path.write_bytes(before)
+
+    async def run() -> None:
+        relay = FileRelay(path)
+        await relay.open()
+        await relay.deliver(batch)
+        await relay.close()
+
+    asyncio.run(run())
+    assert path.read_bytes().startswith(expected)
+    assert len(path.read_bytes()[len(expected) :].splitlines()) == len(batch)
+    assert [json.loads(line) for line in path.read_bytes()[len(expected) :].splitlines()]
+
+
 def test_a_file_that_cannot_be_opened_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(SettingsError, match=r"nowhere/out: cannot be written: No such file"):
