@@ -59,9 +59,8 @@ pipeline:
       file: out.json
       format: plain
 """
-KNOWN = (
-    b"<35>Aug  3 10:18:44 srx1 kmd[1]: KMD_PM_DYNAMIC_SA_INSTALL_FAILED: Unable to install dynamic SA for tunnel t%d"
-)
+ID = "KMD_PM_DYNAMIC_SA_INSTALL_FAILED"
+KNOWN = b"<35>Aug  3 10:18:44 srx1 kmd[1]: " + ID.encode() + b": Unable to install dynamic SA for tunnel t%d"
 
 
 def _lines(count: int) -> list[bytes]:
