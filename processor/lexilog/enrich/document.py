@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -31,7 +32,8 @@ def document(enriched: Enriched) -> dict[str, Any]:
     ours = flat_fields(enriched, escaped)
     out = without_ours(agent, ours)
     for name, value in ours.items():
-        _put(out, name, value)
+        if not (agent and agent_has(agent, name)):
+            _put(out, name, value)
     return out
 
 
@@ -42,10 +44,12 @@ def flat_fields(enriched: Enriched, escaped: Sequence[str] = ()) -> dict[str, An
         enriched: the record.
         escaped: names of the agent's own fields that are escaped; ``lexilog.escaped`` names them with ours.
     """
-    out: dict[str, Any] = {}
-    escaped = list(escaped)
-    for name, value in enriched.fields.items():
-        out[name] = _ready(value, name, escaped)
+    line, escaped = enriched.record.line, list(escaped)
+    if enriched.outcome is not Outcome.ERROR and (line is None or is_clean(line)):
+        # Whatever was read from a clean line is clean, and so is what the catalogue says.
+        out = {name: _written(value) for name, value in enriched.fields.items()}
+    else:
+        out = {name: _ready(value, name, escaped) for name, value in enriched.fields.items()}
     if escaped:
         out["lexilog.escaped"] = escaped
     return out
@@ -114,10 +118,8 @@ def _is_ours(name: str) -> bool:
 
 
 def _put(out: dict[str, Any], name: str, value: Any) -> None:
-    """Set a value at its dotted name, unless it is the agent's."""
-    if agent_has(out, name):
-        return
-    *path, last = name.split(".")
+    """Set a value at its dotted name."""
+    path, last = _path(name)
     place = out
     for step in path:
         inner = place.get(step)
@@ -125,6 +127,23 @@ def _put(out: dict[str, Any], name: str, value: Any) -> None:
             inner = place[step] = {}
         place = inner
     place[last] = value
+
+
+@cache
+def _path(name: str) -> tuple[tuple[str, ...], str]:
+    *path, last = name.split(".")
+    return tuple(path), last
+
+
+def _written(value: Any) -> Any:
+    """Return a clean value as it leaves; what a caller may change is a copy."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return _iso(value)
+    if isinstance(value, dict | list):
+        return value.copy()
+    return value
 
 
 def _ready(value: Any, name: str, escaped: list[str]) -> Any:
