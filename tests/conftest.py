@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lexilog import Pipeline, Record, document
+
+# How long a case takes says nothing here: a busy machine is no defect.
+settings.register_profile("lexilog", deadline=None)
+settings.load_profile("lexilog")
 
 # Every golden record is made at this moment.
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

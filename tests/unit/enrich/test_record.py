@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lexilog import Outcome, Pipeline, Quality, Record, document, encode_json
 from lexilog.catalog.fields import fields
+from lexilog.enrich.escape import unescape
 
 Enrich = Callable[..., dict[str, Any]]
+PIPELINE = Pipeline()
 DOWN = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
 P2 = (
     "<43>Aug  3 10:18:44 srx1 kmd[1]: KMD_PM_P2_POLICY_LOOKUP_FAILURE: Policy lookup for Phase-2 [{}] failed for "
@@ -43,6 +47,27 @@ def test_an_unknown_line_leaves_as_it_came(line: str, pipeline: Pipeline) -> Non
     assert found["host"] == "a"
     assert found["n"] == {"m": 1}
     assert set(found["event"]) == {"original"}
+
+
+STARTS = [
+    b"",
+    b"<30>Aug  3 10:18:44 srx1 kmd[1]: ",
+    DOWN.encode(),
+    b"<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER ",
+]
+
+
+@given(st.sampled_from(STARTS), st.binary(max_size=200))
+def test_no_line_fails_or_is_altered(start: bytes, rest: bytes) -> None:
+    """Whatever bytes a line has, it is processed, and event.original is the line to the byte."""
+    enriched = PIPELINE.process(Record(line=(start + rest).decode("utf-8", "surrogateescape")))
+    assert enriched.outcome is not Outcome.ERROR
+    found = json.loads(encode_json(enriched))
+    original = found["event"]["original"]
+    if "event.original" in found["lexilog"].get("escaped", ()):
+        assert unescape(original) == start + rest
+    else:
+        assert original.encode() == start + rest
 
 
 def test_the_agents_fields_are_kept(enrich: Enrich) -> None:
