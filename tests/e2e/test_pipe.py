@@ -35,9 +35,9 @@ TEXT = "KMD_PM_DYNAMIC_SA_INSTALL_FAILED: Unable to install dynamic SA for tunne
 KNOWN = "<35>Aug  3 10:18:44 srx1 kmd[1]: " + TEXT
 
 
-def _lines(start: int, count: int) -> list[str]:
+def _lines(start: int, count: int, padding: int = 0) -> list[str]:
     """Return numbered lines, two known ones to each unknown one."""
-    unknown = "<14>Aug  3 10:18:44 web1 app[1]: request {}"
+    unknown = f"<14>Aug  3 10:18:44 web1 app[1]: {'x' * padding} request {{}}"
     return [(KNOWN if number % 3 else unknown).format(number) for number in range(start, start + count)]
 
 
@@ -46,6 +46,18 @@ def _arrived(path: Path) -> Counter[int]:
     if not path.exists():
         return Counter()
     return Counter(int(line.rsplit(maxsplit=1)[-1].lstrip("t")) for line in path.read_text().splitlines())
+
+
+def _send_during(agent: Agent, disturb: Callable[[], None]) -> int:
+    """Send batches of 500 numbered lines before, while and after something is disturbed; return how many lines."""
+    thread = threading.Timer(1, disturb)
+    thread.start()
+    sent = 0
+    while thread.is_alive() or sent < 5_000:
+        agent.send(request_of(_lines(sent, 500)))
+        sent += 500
+    thread.join()
+    return sent
 
 
 def test_real_lines_come_out_enriched(serve: Serve, tmp_path: Path, checkout: Path) -> None:
@@ -59,12 +71,14 @@ def test_real_lines_come_out_enriched(serve: Serve, tmp_path: Path, checkout: Pa
 
 
 def test_fifty_thousand_records_are_counted_out(serve: Serve, receive: Receive, tmp_path: Path) -> None:
-    """Every record that was acknowledged has arrived, once; the batches are those of an agent, over 4 MiB each."""
+    """Every record that was acknowledged has arrived, once; the batches are over the 4 MiB that gRPC takes by default."""
     port = free_port()
     receive(port)
     _, agent = serve("--relay", f"otlp://127.0.0.1:{port}")
     for start in range(0, 50_000, 10_000):
-        agent.once(request_of(_lines(start, 10_000)))
+        request = request_of(_lines(start, 10_000, padding=1_200))
+        assert request.ByteSize() > 4 * 1024 * 1024
+        agent.once(request)
     assert _arrived(tmp_path / "received.txt") == Counter(range(50_000))
 
 
@@ -75,18 +89,11 @@ def test_a_far_end_that_dies_in_mid_stream_loses_nothing(serve: Serve, receive: 
     _, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "50000", "--relay-timeout", "2")
 
     def disturb() -> None:
-        time.sleep(1)
         far.kill()
         time.sleep(2)
         receive(port)
 
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    sent = 0
-    while thread.is_alive() or sent < 5_000:
-        agent.send(request_of(_lines(sent, 500)))
-        sent += 500
-    thread.join()
+    sent = _send_during(agent, disturb)
     assert agent.tries > sent // 500, "the far end was never missed: the test proves nothing"
     assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
 
@@ -99,18 +106,11 @@ def test_kill_of_lexilog_in_mid_stream_loses_nothing(serve: Serve, receive: Rece
     process, agent = serve(*options, port=port)
 
     def disturb() -> None:
-        time.sleep(1)
         process.kill()
         time.sleep(1)
         serve(*options, port=port)
 
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    sent = 0
-    while thread.is_alive() or sent < 5_000:
-        agent.send(request_of(_lines(sent, 500)))
-        sent += 500
-    thread.join()
+    sent = _send_during(agent, disturb)
     assert agent.tries > sent // 500, "lexilog was never missed: the test proves nothing"
     assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
 
