@@ -71,7 +71,7 @@ def test_real_lines_come_out_enriched(serve: Serve, tmp_path: Path, checkout: Pa
 
 
 def test_fifty_thousand_records_are_counted_out(serve: Serve, receive: Receive, tmp_path: Path) -> None:
-    """Every record that was acknowledged has arrived, once; the batches are over the 4 MiB that gRPC takes by default."""
+    """Every acknowledged record has arrived, once; the batches are over the 4 MiB that gRPC takes by default."""
     port = free_port()
     receive(port)
     _, agent = serve("--relay", f"otlp://127.0.0.1:{port}")
