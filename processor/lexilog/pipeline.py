@@ -11,7 +11,7 @@ from lexilog.enrich.ecs import error_fields, matched_fields, unknown_fields
 from lexilog.enrich.plan import Plan
 from lexilog.framing import Clock, frame
 from lexilog.matching.index import Index, Miss
-from lexilog.model import Enriched, Entry, Outcome, Quality, Record
+from lexilog.model import Enriched, Entry, Frame, Outcome, Quality, Record
 
 __all__ = ["Pipeline"]
 
@@ -60,7 +60,7 @@ class Pipeline:
                 record=record,
                 fields=error_fields(record, now, problem),
                 outcome=Outcome.ERROR,
-                reason=type(error).__name__,
+                reason="internal_error",
                 quality=Quality.NONE,
             )
 
@@ -76,7 +76,7 @@ class Pipeline:
             return self._unknown(record, now, "no_frame")
         match = self._index.look_up(framed)
         if isinstance(match, Miss):
-            return self._unknown(record, now, match.reason)
+            return self._unknown(record, now, match.reason, framed)
         plan = self._plans[match.entry.catalog, match.entry.id]
         return Enriched(
             record=record,
@@ -87,10 +87,10 @@ class Pipeline:
             match=match,
         )
 
-    def _unknown(self, record: Record, now: datetime, reason: str) -> Enriched:
+    def _unknown(self, record: Record, now: datetime, reason: str, framed: Frame | None = None) -> Enriched:
         return Enriched(
             record=record,
-            fields=unknown_fields(record, now),
+            fields=unknown_fields(record, now, framed),
             outcome=Outcome.UNKNOWN,
             reason=reason,
             quality=Quality.NONE,

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lexilog.enrich.document import encode_json
-from lexilog.errors import SettingsError
+from lexilog.errors import LexilogError, SettingsError
 from lexilog.model import Enriched, Outcome, Record
 from lexilog.pipeline import Pipeline
 from lexilog.service.lines import read_chunks
@@ -54,6 +54,8 @@ def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
         pipeline = Pipeline(zone=read_zone(timezone))
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
+    if sys.stdout is None or (sys.stdin is None and "-" in (files or ("-",))):
+        raise LexilogError("standard input or standard output is closed")
     tally: Counter[str] = Counter()
     started = time.monotonic()
     failed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from typing import Any
 
@@ -15,6 +16,19 @@ from lexilog.service.server import Server
 from lexilog.service.settings import LEVELS, SHAPES, STYLES, Settings
 
 __all__ = ["serve"]
+
+
+class Seconds(click.FloatRange):
+    """A time in seconds; not a number is none."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
 
 
 @click.command()
@@ -51,21 +65,21 @@ __all__ = ["serve"]
 )
 @click.option(
     "--max-receive-bytes",
-    type=click.IntRange(min=1024),
+    type=click.IntRange(min=1024, max=2**31 - 1),
     default=64 * 1024 * 1024,
     show_default=True,
     help="Largest message that is received. One Fluent Bit chunk is over 2 MB.",
 )
 @click.option(
     "--relay-max-bytes",
-    type=click.IntRange(min=1024),
+    type=click.IntRange(min=1024, max=2**31 - 1),
     default=4_000_000,
     show_default=True,
     help="Largest request that is sent to otlp://. Most receivers take 4 MiB by default.",
 )
 @click.option(
     "--relay-timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=3600),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -76,7 +90,7 @@ __all__ = ["serve"]
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0, max=3600),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -32,9 +32,9 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
     return found
 
 
-def unknown_fields(record: Record, now: datetime) -> dict[str, Any]:
+def unknown_fields(record: Record, now: datetime, frame: Frame | None = None) -> dict[str, Any]:
     """Return the new fields of a record that no entry knows: the line as it came, and that nothing is known of it."""
-    found: dict[str, Any] = {"@timestamp": record.time or now}
+    found: dict[str, Any] = {"@timestamp": (frame and frame.time) or record.time or now}
     if record.line is not None:
         found["message"] = found["event.original"] = record.line
     found["lexilog.match.quality"] = Quality.NONE.value

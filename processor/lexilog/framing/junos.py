@@ -39,9 +39,9 @@ _LOCATION = (
 )
 _HOST = r"(?!\()(?P<host>\S{0,254}[^\s:])"
 _PROCESS = r"(?P<process>[A-Za-z][\w.-]{0,47})(?:\[(?P<pid>\d{1,10})\])?:"
-# Host, slot or node, process[pid]: — the first two may be missing, and a relay's address may stand before them.
+# Host, slot or node, process[pid]: — the first two may be missing, and a relay may stand before them.
 _BODY = re.compile(
-    rf"(?:[0-9A-Fa-f.:]{{7,45}} +)??(?:{_HOST} +)??(?:(?P<location>{_LOCATION}) +)?{_PROCESS}(?=\s|\Z) {{0,8}}"
+    rf"(?:(?!\()\S{{1,255}} +)??(?:{_HOST} +)??(?:(?P<location>{_LOCATION}) +)?{_PROCESS}(?=\s|\Z) {{0,8}}"
 )
 # The same where only a tag or an explicit priority can follow.
 _BEFORE_MARK = re.compile(rf"(?:{_HOST} +)??(?:(?P<location>{_LOCATION}) +)?(?:{_PROCESS} {{1,8}})?{_MARKED}")
@@ -68,7 +68,8 @@ _Facts = dict[str, Any]
 
 def parse_junos(line: str, clock: Clock) -> Frame | None:
     """Return the frame of a line in a wrapping that Junos devices use; see the module's text."""
-    found = _Line(line, clock).header(0, {}, _HEADERS)
+    start = 1 if line.startswith("\ufeff") else 0
+    found = _Line(line, clock).header(start, {}, _HEADERS)
     return msgspec.convert(found, Frame) if found else None
 
 

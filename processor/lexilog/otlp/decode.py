@@ -60,7 +60,7 @@ def read_records(request: ExportLogsServiceRequest, body_keys: Sequence[str] = B
                     line=line,
                     fields=fields,
                     line_key=key,
-                    time=to_time(record.time_unix_nano),
+                    time=to_time(record.time_unix_nano or record.observed_time_unix_nano),
                     origin=OtlpOrigin(record, scope, resource),
                 )
 

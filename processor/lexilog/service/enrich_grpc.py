@@ -100,7 +100,7 @@ def _read_fields(data: bytes) -> dict[str, Any]:
 def _failed(enriched: Enriched, error: Exception) -> Enriched:
     fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": str(error)}
     return msgspec.structs.replace(
-        enriched, fields=fields, outcome=Outcome.ERROR, reason=type(error).__name__, quality=Quality.NONE, match=None
+        enriched, fields=fields, outcome=Outcome.ERROR, reason="invalid_fields", quality=Quality.NONE, match=None
     )
 
 

@@ -17,8 +17,8 @@ class Key(NamedTuple):
     Attributes:
         door: ``enrich`` or ``otlp``.
         catalog: the catalogue; empty where none knows the record.
-        outcome: ``matched``, ``unknown`` or ``error``.
-        reason: match quality, or what was not recognised.
+        outcome: ``matched``, ``unknown`` or ``error``; ``unread`` where a whole request went back unseen.
+        reason: match quality, or what was not recognised; ``request`` where requests are counted, not records.
         delivery: ``answered`` (handed back to the caller), ``relayed`` (the next hop has it), ``rejected`` (the next
             hop refused some of its batch for good) or ``returned`` (not confirmed: the sender keeps it).
     """
@@ -41,6 +41,10 @@ class Counts:
         for record in records:
             catalog = record.match.entry.catalog if record.match else ""
             self._counts[Key(door, catalog, record.outcome.value, record.reason, delivery)] += 1
+
+    def add_unread(self, door: str) -> None:
+        """Count a request that went back before its records were looked at."""
+        self._counts[Key(door, "", "unread", "request", "returned")] += 1
 
     def items(self) -> list[tuple[Key, int]]:
         """Return all counters, sorted by key."""

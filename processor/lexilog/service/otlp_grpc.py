@@ -66,6 +66,8 @@ class OtlpDoor:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        # The calls that waited for them end in the next round of the loop.
+        await asyncio.sleep(0.01)
 
     async def export(
         self, data: bytes, context: grpc.aio.ServicerContext[bytes, ExportLogsServiceResponse]
@@ -81,15 +83,16 @@ class OtlpDoor:
             _log.warning("refused for good: %s", error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except asyncio.CancelledError:
+            # The agent has gone, or the server stops; either way nobody waits for an answer any more.
             task.cancel()
-            self._counts.add(_DOOR, batch, "returned")
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
+            self._count_returned(batch)
+            raise
         except RelayError as error:
-            self._counts.add(_DOOR, batch, "returned")
+            self._count_returned(batch)
             _log.warning("records stay with their sender: %s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except Exception as error:
-            self._counts.add(_DOOR, batch, "returned")
+            self._count_returned(batch)
             _log.exception("records stay with their sender")
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{type(error).__name__}: {error}")
         self._counts.add(_DOOR, batch, "rejected" if delivery.rejected else "relayed")
@@ -99,6 +102,12 @@ class OtlpDoor:
             answer.partial_success.error_message = delivery.message
             _log.warning("the next hop refused %d of %d records: %s", delivery.rejected, len(batch), delivery.message)
         return answer
+
+    def _count_returned(self, batch: list[Enriched]) -> None:
+        if batch:
+            self._counts.add(_DOOR, batch, "returned")
+        else:
+            self._counts.add_unread(_DOOR)
 
     async def _pass_on(self, data: bytes, batch: list[Enriched]) -> Delivery:
         """Enrich the records of a request into `batch`, and hand them on when it is their turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
 import grpc
 import grpc.aio
@@ -70,10 +71,12 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection([*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         try:
+            _try_bind(self.settings.listen)
             self.port = server.add_insecure_port(self.settings.listen)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             await self._close_relay()
-            raise SettingsError(f"listen: {self.settings.listen}: cannot be bound; is it in use already?") from error
+            why = getattr(error, "strerror", None) or error
+            raise SettingsError(f"listen: {self.settings.listen}: cannot be bound: {why}") from error
         await server.start()
         self._server = server
         await self._set_health(serving=True)
@@ -111,3 +114,16 @@ class Server:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, status)
+
+
+def _try_bind(listen: str) -> None:
+    """Bind an address and let go of it: the system says why it cannot be had, gRPC does not.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    host, port = read_address(listen, "listen")
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)

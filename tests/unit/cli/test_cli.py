@@ -141,8 +141,15 @@ def test_progress_is_for_terminals() -> None:
         (["serve", "--listen", "nowhere"], 2, b"listen: 'nowhere' is no HOST:PORT"),
         (["serve", "--timezone", "Nowhere/Town"], 2, b"timezone: 'Nowhere/Town' is no IANA time zone"),
         (["serve", "--relay", "file:/nowhere/x"], 1, b"relay file:/nowhere/x: cannot be written"),
-        (["serve", "--listen", "192.0.2.1:4317"], 1, b"listen: 192.0.2.1:4317: cannot be bound"),
+        (
+            ["serve", "--listen", "192.0.2.1:4317"],
+            1,
+            b"listen: 192.0.2.1:4317: cannot be bound: Cannot assign requested address",
+        ),
         (["serve", "--max-receive-bytes", "1"], 2, b"1 is not in the range"),
+        (["serve", "--max-receive-bytes", "99999999999"], 2, b"99999999999 is not in the range"),
+        (["serve", "--grace", "nan"], 2, b"'nan' is not a number of seconds"),
+        (["serve", "--relay-timeout", "inf"], 2, b"inf is not in the range"),
     ],
 )
 def test_a_users_mistake_is_a_sentence(arguments: list[str], code: int, problem: bytes) -> None:

@@ -85,6 +85,9 @@ def test_what_a_relay_adds_is_not_the_devices() -> None:
         "<30>Aug  3 10:18:44 srx1 SPC5_PIC0 kmd[1]: KMD_X: text",
         "<30>Aug  3 10:18:44 srx1 node0: kmd[1]: KMD_X: text",
         "<30>Aug  3 10:18:44 192.0.2.9 srx1 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 2001:db8::9 srx1 kmd[1]: KMD_X: text",
+        "<30>Aug  3 10:18:44 relay1 srx1 kmd[1]: KMD_X: text",
+        "\ufeff<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_X: text",
         "<30>Aug  3 10:18:44 srx1 kmd[1]: message repeated 2 times: [ KMD_X: text]",
     ],
 )
