@@ -54,15 +54,24 @@ class Pipeline:
         try:
             return self._process(record, now)
         except Exception as error:  # a record must come out whatever it does to us
-            problem = f"{type(error).__name__}: {error}"
             _log.exception("a record could not be processed and passes as it came")
-            return Enriched(
-                record=record,
-                fields=error_fields(record, now, problem),
-                outcome=Outcome.ERROR,
-                reason="internal_error",
-                quality=Quality.NONE,
-            )
+            return self.failed(record, "internal_error", f"{type(error).__name__}: {error}")
+
+    def failed(self, record: Record, reason: str, problem: str) -> Enriched:
+        """Return a record as it came, with what went wrong.
+
+        Args:
+            record: the record.
+            reason: a word to count it by.
+            problem: what went wrong, for people.
+        """
+        return Enriched(
+            record=record,
+            fields=error_fields(record, self._now(), problem),
+            outcome=Outcome.ERROR,
+            reason=reason,
+            quality=Quality.NONE,
+        )
 
     def process_all(self, records: Iterable[Record]) -> list[Enriched]:
         """Process records in order."""

@@ -45,7 +45,10 @@ class Document:
         if root is None:
             raise CatalogError(path, 1, 1, "is empty: a catalogue has at least 'format', 'name' and 'entries'")
         self._construct: Any = yaml.SafeLoader("").construct_object
-        self.data = self._walk(root, ())
+        try:
+            self.data = self._walk(root, ())
+        except RecursionError as error:
+            raise CatalogError(path, 1, 1, "is nested too deep, or an alias stands for what it is part of") from error
 
     def _walk(self, node: yaml.Node, path: tuple[str | int, ...]) -> Any:
         self._marks.setdefault(path, node.start_mark)

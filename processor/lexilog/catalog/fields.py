@@ -10,11 +10,15 @@ import msgspec
 
 from lexilog.catalog._yaml import Document
 
-__all__ = ["Field", "ecs", "fields"]
+__all__ = ["TYPED", "Field", "ecs", "fields"]
 
 _HERE = Path(__file__).resolve().parent
 
 FieldType = Literal["boolean", "constant_keyword", "date", "flattened", "ip", "keyword", "long", "match_only_text"]
+
+
+# Types of the fields that can take a value out of a line.
+TYPED = frozenset({"ip", "keyword", "long"})
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

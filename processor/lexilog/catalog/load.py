@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from lexilog.catalog._yaml import Document
-from lexilog.catalog.fields import ecs, fields
+from lexilog.catalog.fields import TYPED, ecs, fields
 from lexilog.matching.template import parse_format
 from lexilog.matching.types import TYPES
 from lexilog.model import Entry, Event, Tail, Variable
@@ -79,13 +79,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: _Name
     title: _Text
     version: _Text
-    frame: str
+    frame: Literal["junos"]
     source: _Source
     observer: _Observer
     severities: dict[str, _Severity]
     facilities: dict[str, _Facility]
     entries: Annotated[list[_Entry], msgspec.Meta(min_length=1)]
-    id_prefixes: tuple[_Text, ...] = ()
     processes: tuple[str, ...] = ()
     protocol: Literal["ike", "ipsec", "none"] = "none"
     absent: tuple[str, ...] = ()
@@ -100,14 +99,12 @@ class Catalog(msgspec.Struct, frozen=True):
         name: for example ``juniper_kmd``.
         title: for people.
         version: of the file's content.
-        id_prefixes: what the ids of this family begin with; an unknown id with such a prefix is worth reporting.
         entries: in the order of the file.
     """
 
     name: str
     title: str
     version: str
-    id_prefixes: tuple[str, ...]
     entries: tuple[Entry, ...]
 
 
@@ -134,7 +131,7 @@ def load_catalog(path: Path) -> Catalog:
             raise document.error(f"id '{raw.id}' is already taken in line {first}", "entries", number, "id")
         seen[raw.id] = number
         entries.append(_entry(document, file, raw, number))
-    return Catalog(file.name, file.title, file.version, file.id_prefixes, tuple(entries))
+    return Catalog(file.name, file.title, file.version, tuple(entries))
 
 
 def shipped_catalogs() -> tuple[Catalog, ...]:
@@ -211,6 +208,9 @@ def _check_variables(document: Document, variables: Mapping[str, _Variable], *wh
         for number, field in enumerate(variable.fields):
             if field not in fields():
                 raise document.error(f"field '{field}' is not in the field table", *where, name, "fields", number)
+            if fields()[field].type not in TYPED:
+                problem = f"field '{field}' takes no value of a line: its type is {fields()[field].type}"
+                raise document.error(problem, *where, name, "fields", number)
 
 
 def _check_formats(document: Document, raw: _Entry, declared: Mapping[str, Any], number: int) -> set[str]:

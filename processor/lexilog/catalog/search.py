@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from lexilog.model import Entry
 
-__all__ = ["find_entries", "search_entries"]
+__all__ = ["find_entries", "query_words", "search_entries"]
 
 _WORD = re.compile(r"\w+")
 
@@ -17,12 +17,17 @@ def find_entries(entries: Iterable[Entry], entry_id: str, catalog: str = "") -> 
     return [entry for entry in entries if entry.id == entry_id and catalog in ("", entry.catalog)]
 
 
+def query_words(query: str) -> list[str]:
+    """Return the words of a query, lower case."""
+    return [word.lower() for word in _WORD.findall(query)]
+
+
 def search_entries(entries: Iterable[Entry], query: str, limit: int) -> list[Entry]:
     """Return the entries that hold every word of the query, best first.
 
     A word in the id or title counts more than one in the format, and that more than one in the texts.
     """
-    words = [word.lower() for word in _WORD.findall(query)]
+    words = query_words(query)
     ranked = []
     for number, entry in enumerate(entries):
         named = f"{entry.id} {entry.title}".lower()

@@ -57,6 +57,7 @@ class Seconds(click.FloatRange):
 @click.option(
     "--body-key",
     "body_keys",
+    envvar="LEXILOG_SERVE_BODY_KEY",
     multiple=True,
     default=BODY_KEYS,
     show_default=True,

@@ -6,6 +6,7 @@ What the agent had already set is kept; where both have a value the agent's wins
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -22,6 +23,7 @@ __all__ = ["OURS", "agent_has", "document", "encode_json", "flat_fields", "witho
 OURS = ("event", "lexilog")
 # Keys under which agents keep the line, and which mean something else in ECS.
 _ECS_NAMES = ("log", "message")
+_log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
@@ -56,8 +58,20 @@ def flat_fields(enriched: Enriched, escaped: Sequence[str] = ()) -> dict[str, An
 
 
 def encode_json(enriched: Enriched) -> bytes:
-    """Return the document as one line of JSON, without a line ending."""
-    return _encoder.encode(document(enriched))
+    """Return the document as one line of JSON, without a line ending.
+
+    Where the agent's fields cannot be written, such as a map nested a thousand deep, the record leaves without them and
+    says so in ``error.message``.
+    """
+    try:
+        return _encoder.encode(document(enriched))
+    except Exception as error:  # one record must not cost another
+        _log.exception("the agent's fields of a record cannot be written")
+        record = msgspec.structs.replace(enriched.record, fields={}, line_key=None)
+        problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
+        fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": problem}
+        plain = msgspec.structs.replace(enriched, record=record, fields=fields, outcome=Outcome.ERROR)
+        return _encoder.encode(document(plain))
 
 
 def _agent_fields(enriched: Enriched, escaped: list[str]) -> dict[str, Any]:
@@ -97,11 +111,19 @@ def agent_has(agent: Mapping[str, Any], name: str) -> bool:
 
 def without_ours(agent: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the agent's fields without those under ``event`` and ``lexilog`` that we set, dotted or nested."""
-    out = {key: value for key, value in agent.items() if not (key in names and _is_ours(key))}
+    out = {key: value for key, value in agent.items() if not (_is_ours(key) and _is_set(key, names))}
     for top in OURS:
-        if isinstance(out.get(top), dict):
-            out[top] = _without(out[top], f"{top}.", names)
+        if isinstance(agent.get(top), dict):
+            out[top] = _without(agent[top], f"{top}.", names)
+        elif top in agent and isinstance(out.setdefault("labels", {}), dict):
+            # No map, so not one of our fields: it makes room for them.
+            out["labels"] = {**out["labels"], top: agent[top]}
     return out
+
+
+def _is_set(name: str, names: Mapping[str, Any]) -> bool:
+    """Tell whether a name, or any below it, is among ours."""
+    return name in names or any(ours.startswith(f"{name}.") for ours in names)
 
 
 def _without(nested: Mapping[str, Any], prefix: str, names: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +173,7 @@ def _ready(value: Any, name: str, escaped: list[str]) -> Any:
     if isinstance(value, str):
         if is_clean(value):
             return value
-        escaped.append(name)
+        escaped.append(escape(name))
         return escape(value)
     if isinstance(value, datetime):
         return _iso(value)

@@ -105,7 +105,7 @@ def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str, plan: 
         if value is None:
             continue
         if array:
-            found.setdefault(field, []).append(value)
+            found[field] = [*found.get(field, ()), value]
         else:
             found.setdefault(field, value)
 

@@ -13,6 +13,7 @@ __all__ = ["CONVERTERS", "address_family", "as_address", "as_long", "as_port"]
 _INNER = re.compile(r"(?:.*=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/\d{1,5})?\)?\Z", re.DOTALL)
 # The port in ipv4(udp:500,…) or in 192.0.2.1/500; 0 and "any" say nothing.
 _PORT = re.compile(r"\w+\(\w+:(\d{1,5}),|[0-9A-Fa-f:.\]]{2,47}/(\d{1,5})\Z")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 _LONG = range(-(2**63), 2**63)
 
 
@@ -44,11 +45,8 @@ def as_port(text: str) -> int | None:
 
 def as_long(text: str) -> int | None:
     """Return the whole number that a text is, if 64 bits hold it."""
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if number in _LONG and text.isascii() else None
+    number = int(text) if _NUMBER.fullmatch(text) else None
+    return number if number is not None and number in _LONG else None
 
 
 def _is_address(family: socket.AddressFamily, text: str) -> bool:

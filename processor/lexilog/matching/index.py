@@ -21,7 +21,7 @@ _BLANKS = " \t\r\n\0"
 
 
 class Miss(NamedTuple):
-    """Why a line is no entry: ``no_line``, ``no_frame``, ``unknown_id`` or ``unknown_text``."""
+    """Why a framed line is no entry: ``unknown_id`` or ``unknown_text``."""
 
     reason: str
 

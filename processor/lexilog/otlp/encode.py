@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from lexilog.enrich.document import OURS, agent_has, document, flat_fields, without_ours
+from lexilog.enrich.escape import escape, is_clean
 from lexilog.enrich.severity import OTEL_NUMBERS
 from lexilog.model import Enriched, Outcome
 from lexilog.otlp.decode import OtlpOrigin
@@ -61,18 +62,32 @@ class RequestBuilder:
     def add(self, enriched: Enriched) -> tuple[ExportLogsServiceRequest, int] | None:
         """Add a record; return the request before it and its number of records, if the record did not fit in."""
         record = _outgoing(enriched, self._shape, self._style)
+        if record.ByteSize() > self._max_bytes:
+            record = _as_it_came(enriched, f"too large to be enriched: {record.ByteSize()} bytes")
         origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
+        resource, scope = _headers(origin)
         group = (id(origin.resource), id(origin.scope)) if origin else (0, 0)
-        cost = record.ByteSize() + _OVERHEAD
-        full = self.rest() if self._size + cost > self._max_bytes else None
+        size = record.ByteSize() + _OVERHEAD
+        cost = size + self._cost_of_headers(group, resource, scope)
+        full = None
+        if self._count and self._size + cost > self._max_bytes:
+            full = self.rest()
+            cost = size + self._cost_of_headers(group, resource, scope)
+        if self._group is None or self._group[0] != group[0]:
+            self._request.resource_logs.append(resource)
         if group != self._group:
-            same = self._group is not None and self._group[0] == group[0]
-            self._size += _add_group(self._request, origin, same_resource=same)
-            self._group = group
+            self._request.resource_logs[-1].scope_logs.append(scope)
         self._request.resource_logs[-1].scope_logs[-1].log_records.append(record)
+        self._group = group
         self._size += cost
         self._count += 1
         return full
+
+    def _cost_of_headers(self, group: tuple[int, int], resource: ResourceLogs, scope: ScopeLogs) -> int:
+        if group == self._group:
+            return 0
+        same_resource = self._group is not None and self._group[0] == group[0]
+        return scope.ByteSize() + _OVERHEAD + (0 if same_resource else resource.ByteSize() + _OVERHEAD)
 
     def rest(self) -> tuple[ExportLogsServiceRequest, int] | None:
         """Return the request that is not full yet, and start anew; None where there is no record in it."""
@@ -83,16 +98,13 @@ class RequestBuilder:
         return done
 
 
-def _add_group(request: ExportLogsServiceRequest, origin: OtlpOrigin | None, *, same_resource: bool) -> int:
-    """Open a new scope, under a new resource if need be; return the bytes that it takes."""
-    if not same_resource:
-        resource = request.resource_logs.add()
-        if origin:
-            _copy_but(origin.resource, resource, "scope_logs")
-    scope = request.resource_logs[-1].scope_logs.add()
+def _headers(origin: OtlpOrigin | None) -> tuple[ResourceLogs, ScopeLogs]:
+    """Return resource and scope of a record, without records."""
+    resource, scope = ResourceLogs(), ScopeLogs()
     if origin:
+        _copy_but(origin.resource, resource, "scope_logs")
         _copy_but(origin.scope, scope, "log_records")
-    return request.resource_logs[-1].ByteSize() + _OVERHEAD
+    return resource, scope
 
 
 def _copy_but(source: ResourceLogs | ScopeLogs, target: Any, left_out: str) -> None:
@@ -107,24 +119,29 @@ def _copy_but(source: ResourceLogs | ScopeLogs, target: Any, left_out: str) -> N
 
 def _outgoing(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
     """Return the record as it leaves. A failure here costs the explanation, never the record."""
-    origin = enriched.record.origin
-    record = LogRecord()
-    if isinstance(origin, OtlpOrigin):
-        record.CopyFrom(origin.record)
-    elif enriched.record.line is not None:
-        line = enriched.record.line
-        try:
-            record.body.string_value = line
-        except UnicodeEncodeError:
-            record.body.bytes_value = line.encode("utf-8", "surrogateescape")
     try:
-        return _enrich(record, enriched, shape, style)
+        return _enrich(_came(enriched), enriched, shape, style)
     except Exception as error:  # see the docstring
         _log.exception("a record could not be written as %s and passes as it came", shape)
-        plain = LogRecord()
-        plain.CopyFrom(origin.record if isinstance(origin, OtlpOrigin) else record)
-        _set_attributes(plain, {"event.kind": "pipeline_error", "error.message": f"{type(error).__name__}: {error}"})
-        return plain
+        return _as_it_came(enriched, f"{type(error).__name__}: {error}")
+
+
+def _came(enriched: Enriched) -> LogRecord:
+    """Return the record as it came, as one that may be changed."""
+    record, line = LogRecord(), enriched.record.line
+    if isinstance(enriched.record.origin, OtlpOrigin):
+        record.CopyFrom(enriched.record.origin.record)
+    elif line is not None and is_clean(line):
+        record.body.string_value = line
+    elif line is not None:
+        record.body.bytes_value = line.encode("utf-8", "surrogateescape")
+    return record
+
+
+def _as_it_came(enriched: Enriched, problem: str) -> LogRecord:
+    record = _came(enriched)
+    _set_attributes(record, {"event.kind": "pipeline_error", "error.message": escape(problem)})
+    return record
 
 
 def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
@@ -136,9 +153,13 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
         set_any(record.body, body)
         return record
     if enriched.outcome is Outcome.UNKNOWN:
-        _set_attributes(record, {_QUALITY: enriched.quality.value})
+        quality = enriched.quality.value
+        nested = {"lexilog": {"match": {"quality": quality}}}
+        _set_attributes(record, nested if style == "nested" else {_QUALITY: quality})
         return record
-    fields = {name: value for name, value in flat_fields(enriched).items() if name != "@timestamp"}
+    fields = flat_fields(enriched)
+    if record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"]):
+        del fields["@timestamp"]
     if style == "nested":
         tops = {name.partition(".")[0] for name in fields}
         nested = document(enriched)

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-__all__ = ["from_any", "from_pairs", "set_any", "to_pairs"]
+__all__ = ["from_any", "from_pairs", "set_any"]
 
 _LONG = range(-(2**63), 2**63)
 
@@ -56,13 +56,3 @@ def set_any(target: AnyValue, value: Any) -> None:
         target.array_value.SetInParent()
         for item in value:
             set_any(target.array_value.values.add(), item)
-
-
-def to_pairs(values: Mapping[str, Any]) -> list[KeyValue]:
-    """Return a mapping as a key-value list."""
-    out = []
-    for key, value in values.items():
-        pair = KeyValue(key=key)
-        set_any(pair.value, value)
-        out.append(pair)
-    return out

@@ -8,9 +8,9 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -22,23 +22,72 @@ from lexilog.relay.base import Delivery, Relay
 __all__ = ["FileRelay", "StdoutRelay"]
 
 _BLOCK = 1 << 16
+# Seconds that a close waits for a write that hangs, as one to a full pipe does.
+_PATIENCE = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class FileRelay(Relay):
-    """Appends to a file. A batch counts as taken when the system has it on disk (``fsync``).
+class _LineRelay(Relay):
+    """Appends lines to an open file, one batch at a time.
 
-    A batch that cannot be written whole is taken back, so that no half line stays in the file.
+    A batch that cannot be written whole is taken back where the file allows it, so that no half line stays behind.
+    """
+
+    name: str
+    _file: io.FileIO | None = None
+
+    def __init__(self) -> None:
+        # Held by the thread that writes: a call that is cancelled leaves its thread behind, and the next one waits.
+        self._turn = threading.Lock()
+
+    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+        """Append the batch and wait until the system has it."""
+        lines = b"".join(encode_json(enriched) + b"\n" for enriched in batch)
+        await _in_thread(lambda: self._append(lines))
+        return Delivery()
+
+    def _append(self, lines: bytes) -> None:
+        with self._turn:
+            if self._file is None:
+                raise RelayError(f"relay {self.name}: is closed")
+            number = self._file.fileno()
+            try:
+                regular = stat.S_ISREG(os.fstat(number).st_mode)
+                before = os.fstat(number).st_size
+                try:
+                    _write_all(self._file, lines)
+                    if regular:
+                        os.fsync(number)
+                except OSError:
+                    if regular:
+                        os.ftruncate(number, before)
+                    raise
+            except OSError as error:
+                raise RelayError(f"relay {self.name}: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """Close the file, unless a write to it hangs."""
+        if self._turn.acquire(timeout=_PATIENCE):
+            try:
+                if self._file is not None:
+                    self._file.close()
+                self._file = None
+            finally:
+                self._turn.release()
+
+
+class FileRelay(_LineRelay):
+    """Appends to a file. A batch counts as taken when the system has it on disk (``fsync``).
 
     Args:
         path: the file; made if it is not there.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
-        self._file: io.FileIO | None = None
-        self._turn = asyncio.Lock()
+        self.name = f"file:{path}"
 
     async def open(self) -> None:
         """Open the file for appending, and mend its end if the process before this one was killed in mid-line."""
@@ -47,57 +96,51 @@ class FileRelay(Relay):
             if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 _mend(self._path, self._file)
         except OSError as error:
-            raise SettingsError(f"relay file:{self._path}: cannot be written: {error.strerror}") from error
+            raise SettingsError(f"relay {self.name}: cannot be written: {error.strerror}") from error
 
-    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
-        """Append the batch and wait until it is on disk."""
-        lines = b"".join(encode_json(enriched) + b"\n" for enriched in batch)
-        async with self._turn:
-            await asyncio.to_thread(self._append, lines)
-        return Delivery()
 
-    def _append(self, lines: bytes) -> None:
-        if self._file is None:
-            raise RelayError(f"relay file:{self._path}: is not open")
-        number = self._file.fileno()
-        regular = stat.S_ISREG(os.fstat(number).st_mode)
-        before = os.fstat(number).st_size
+class StdoutRelay(_LineRelay):
+    """Writes to standard output. A batch counts as taken when the pipe or terminal behind it has taken the bytes.
+
+    Args:
+        number: the file descriptor.
+    """
+
+    name = "stdout"
+
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__()
+        self._number = number
+
+    async def open(self) -> None:
+        """Take standard output."""
         try:
-            _write_all(self._file, lines)
-            if regular:
-                os.fsync(number)
-        except OSError as error:
-            if regular:
-                os.ftruncate(number, before)
-            raise RelayError(f"relay file:{self._path}: {error.strerror}") from error
-
-    async def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+            number = sys.stdout.fileno() if self._number is None else self._number
+            self._file = io.FileIO(number, "wb", closefd=False)
+        except (AttributeError, OSError) as error:
+            raise SettingsError("relay stdout: standard output is closed") from error
 
 
-class StdoutRelay(Relay):
-    """Writes to standard output. A batch counts as taken when the pipe or terminal behind it has taken the bytes."""
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Run blocking work in a thread of its own, which does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
-        self._stream = sys.stdout.buffer if stream is None else stream
-        self._turn = asyncio.Lock()
+    def tell(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
 
-    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
-        """Write the batch and flush."""
-        lines = b"".join(encode_json(enriched) + b"\n" for enriched in batch)
-        async with self._turn:
-            await asyncio.to_thread(self._write, lines)
-        return Delivery()
-
-    def _write(self, lines: bytes) -> None:
+    def run() -> None:
+        error: BaseException | None = None
         try:
-            self._stream.write(lines)
-            self._stream.flush()
-        except (OSError, ValueError) as error:
-            raise RelayError(f"relay stdout: {error}") from error
+            work()
+        except BaseException as caught:  # it is raised again where the work is awaited
+            error = caught
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done
 
 
 def _mend(path: Path, file: io.FileIO) -> None:

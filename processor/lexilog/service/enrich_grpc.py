@@ -11,10 +11,10 @@ import msgspec
 
 from lexilog._proto.v1 import enrich_pb2 as pb
 from lexilog._proto.v1 import enrich_pb2_grpc
-from lexilog.catalog.search import find_entries, search_entries
+from lexilog.catalog.search import find_entries, query_words, search_entries
 from lexilog.enrich.document import encode_json
 from lexilog.errors import OriginError
-from lexilog.model import Enriched, Entry, Outcome, Quality, Record
+from lexilog.model import Enriched, Entry, Outcome, Record
 from lexilog.otlp.decode import to_time
 from lexilog.pipeline import Pipeline
 from lexilog.service.metrics import Counts
@@ -65,8 +65,8 @@ class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Return the entries that hold all words."""
-        if not request.query.strip():
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "query is empty: give a word to look for")
+        if not query_words(request.query):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "query has no word: give one to look for")
         found = search_entries(self._pipeline.entries, request.query, request.limit or _LIMIT)
         return pb.SearchResponse(entries=map(_to_entry, found))
 
@@ -82,7 +82,7 @@ class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
             records.append(Record(line=line, fields=fields, time=to_time(item.time_unix_nano)))
         done = await process_batch(self._pipeline, records)
         for number, problem in problems.items():
-            done[number] = _failed(done[number], problem)
+            done[number] = self._pipeline.failed(records[number], "invalid_fields", str(problem))
         results = [_to_result(enriched) for enriched in done]
         self._counts.add(_DOOR, done, "answered")
         return pb.EnrichResponse(results=results)
@@ -95,13 +95,6 @@ def _read_fields(data: bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise OriginError(f"fields: not a JSON object: {error}") from error
-
-
-def _failed(enriched: Enriched, error: Exception) -> Enriched:
-    fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": str(error)}
-    return msgspec.structs.replace(
-        enriched, fields=fields, outcome=Outcome.ERROR, reason="invalid_fields", quality=Quality.NONE, match=None
-    )
 
 
 def _to_result(enriched: Enriched) -> pb.Result:

@@ -30,6 +30,8 @@ _DOOR = "otlp"
 # Batches in work at once: while one waits for the next hop another is enriched. More would only take memory, because
 # an agent that comes back after a while sends all that it has kept.
 _AT_ONCE = 2
+# Seconds that a stop waits for calls that have been called off.
+_PATIENCE = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class OtlpDoor:
         self._body_keys = tuple(body_keys)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[Delivery]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to register. It takes the raw message, so that odd text does not refuse it."""
@@ -65,14 +68,17 @@ class OtlpDoor:
         """Call off what is still under way; its senders keep their records."""
         for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-        # The calls that waited for them end in the next round of the loop.
-        await asyncio.sleep(0.01)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_PATIENCE)
 
     async def export(
         self, data: bytes, context: grpc.aio.ServicerContext[bytes, ExportLogsServiceResponse]
     ) -> ExportLogsServiceResponse:
         """Enrich and hand on a request; see the module's text for the answers."""
+        call = asyncio.current_task()
+        if call:
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
         batch: list[Enriched] = []
         task = asyncio.create_task(self._pass_on(data, batch))
         self._under_way.add(task)

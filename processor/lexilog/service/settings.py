@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -64,16 +66,30 @@ def read_address(text: str, what: str) -> tuple[str, int]:
     return found["host"], int(found["port"])
 
 
-def read_zone(name: str) -> ZoneInfo:
+def read_zone(name: str) -> tzinfo:
     """Return a time zone by its IANA name.
 
     Raises:
         SettingsError: there is no such zone.
     """
     try:
-        return ZoneInfo(name)
+        return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise SettingsError(f"timezone: '{name}' is no IANA time zone, such as UTC or Europe/Berlin") from error
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Tell whether two addresses lead to the same socket; 0.0.0.0 and [::] are every address of this machine."""
+    (host, port), (other_host, other_port) = read_address(one, "relay"), read_address(other, "listen")
+    return port == other_port and bool(_addresses(host) & _addresses(other_host))
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host.strip("[]"), None)}
+    except OSError:
+        found = {host}
+    return found | {"127.0.0.1", "::1"} if found & {"0.0.0.0", "::"} else found  # noqa: S104 (nothing is bound here)
 
 
 def make_relay(settings: Settings) -> Relay | None:
@@ -92,7 +108,9 @@ def make_relay(settings: Settings) -> Relay | None:
         return FileRelay(Path(rest))
     if kind == "otlp" and rest.startswith("//"):
         host, port = read_address(rest[2:], "relay")
-        if f"{host}:{port}" == settings.listen:
+        if not port:
+            raise SettingsError(f"relay: {text}: port 0 is none to send to")
+        if _is_same(f"{host}:{port}", settings.listen):
             raise SettingsError(f"relay: {text} is where lexilog itself listens: records would go round in a loop")
         return OtlpRelay(
             f"{host}:{port}",

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_a_line_comes_out_as_soon_as_it_is_in() -> None:
 def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
     """`lexilog enrich FILE | head -1` ends without a word."""
     (tmp_path / "many").write_bytes(b"a line\n" * 100_000)
-    command = f"{LEXILOG} enrich --quiet {tmp_path / 'many'} | head -1"
+    command = f"{shlex.quote(str(LEXILOG))} enrich --quiet {shlex.quote(str(tmp_path / 'many'))} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
     assert json.loads(done.stdout)["message"] == "a line"
     assert done.stderr == b""
@@ -158,6 +159,16 @@ def test_a_users_mistake_is_a_sentence(arguments: list[str], code: int, problem:
     assert problem in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.returncode == code
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_closed_stream_is_a_sentence(closed: str) -> None:
+    """Without standard input or output there is nothing to do, and no traceback."""
+    command = f"{shlex.quote(str(LEXILOG))} enrich {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"standard input or standard output is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["enrich"], ["serve"], ["demo"]])

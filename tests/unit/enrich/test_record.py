@@ -54,6 +54,8 @@ STARTS = [
     b"<30>Aug  3 10:18:44 srx1 kmd[1]: ",
     DOWN.encode(),
     b"<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER ",
+    b'<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER [junos@1 a\xff="b\xff" ',
+    b"KMD_VPN_UP_ALARM_USER: VPN a from b is up. Reason: x, \xff\xfe: y, A\xff: z",
 ]
 
 

@@ -64,6 +64,8 @@ def test_ports(text: str, expected: int | None) -> None:
         ("9223372036854775807", 2**63 - 1),
         ("9223372036854775808", None),
         ("1.5", None),
+        ("1_000", None),
+        (" 42\n", None),
         ("", None),
     ],
 )

@@ -30,9 +30,8 @@ def test_an_address_ends_before_its_port(address: str) -> None:
 def test_a_value_may_hold_the_words_around_it() -> None:
     """The type of a later value tells where an earlier one ends."""
     text = "VPN {name} from {remote} is up."
-    found = _template(text).full("VPN away from home from 192.0.2.1 is up.")
-    found = found or _template(text).between("VPN away from home from 192.0.2.1 is up.")
-    assert found is not None
+    found = _template(text).typed("VPN away from home from 192.0.2.1 is up.")
+    assert found == ({"name": "away from home", "remote": "192.0.2.1"}, "")
     assert _template(text, "text").full("VPN away from home from 192.0.2.1 is up.") == (
         {"name": "away from home", "remote": "192.0.2.1"}, ""
     )  # fmt: skip

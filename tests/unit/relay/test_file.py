@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
+from lexilog.relay import file as file_module
 from lexilog.relay.file import FileRelay, StdoutRelay
 
 
@@ -105,5 +106,60 @@ def test_a_reader_that_has_gone_is_no_success(batch: list[Enriched]) -> None:
     """When nobody reads standard output any more the sender keeps its batch."""
     read, write = os.pipe()
     os.close(read)
-    with io.FileIO(write, "w") as stream, pytest.raises(RelayError, match="Broken pipe"):
-        asyncio.run(StdoutRelay(stream).deliver(batch))  # type: ignore[arg-type]
+
+    async def run() -> None:
+        relay = StdoutRelay(write)
+        await relay.open()
+        with pytest.raises(RelayError, match="Broken pipe"):
+            await relay.deliver(batch)
+        await relay.close()
+
+    asyncio.run(run())
+    os.close(write)
+
+
+def test_a_reader_that_stalls_does_not_hold_up_the_end(batch: list[Enriched]) -> None:
+    """A write that hangs can be called off, and the relay can be closed all the same."""
+    read, write = os.pipe()
+
+    async def run() -> None:
+        relay = StdoutRelay(write)
+        await relay.open()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(relay.deliver(batch * 1_000), 0.2)
+        await relay.close()
+
+    asyncio.run(run())
+    os.close(read)
+    os.close(write)
+
+
+def test_a_batch_that_was_called_off_costs_no_other(
+    tmp_path: Path, batch: list[Enriched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write whose sender has gone, and which then fails, takes back its own lines alone."""
+    path, begun, go = tmp_path / "out.ndjson", threading.Event(), threading.Event()
+    write_all = file_module._write_all
+
+    def slow(file: Any, data: bytes) -> None:
+        begun.set()
+        go.wait(30)
+        write_all(file, data[:50])
+        raise OSError(28, "No space left on device")
+
+    async def run() -> None:
+        relay = FileRelay(path)
+        await relay.open()
+        monkeypatch.setattr(file_module, "_write_all", slow)
+        first = asyncio.create_task(relay.deliver(batch))
+        await asyncio.to_thread(begun.wait, 30)
+        first.cancel()
+        monkeypatch.setattr(file_module, "_write_all", write_all)
+        second = asyncio.create_task(relay.deliver(batch))
+        await asyncio.sleep(0.05)
+        go.set()
+        await second
+        await relay.close()
+
+    asyncio.run(run())
+    assert [json.loads(line)["message"] for line in path.read_text().splitlines()] == ["line 0", "line 1", "line 2"]

@@ -41,6 +41,9 @@ def test_relays(text: str | None, kind: type) -> None:
         ("", "none of otlp://"),
         ("otlp://127.0.0.1:99999", "no HOST:PORT"),
         ("otlp://127.0.0.1:4317", "round in a loop"),
+        ("otlp://localhost:4317", "round in a loop"),
+        ("otlp://0.0.0.0:4317", "round in a loop"),
+        ("otlp://127.0.0.1:0", "port 0"),
     ],
 )
 def test_a_relay_that_makes_no_sense(text: str, problem: str) -> None:
