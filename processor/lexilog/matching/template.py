@@ -252,7 +252,7 @@ def _find_words(stretch: _Stretch, text: str, position: int) -> tuple[int, int, 
             name = part.name
             continue
         at = text.find(part.text, position)
-        if at < 0 or (start < 0 and stretch.name is None and at != position):
+        if at < 0 or (start < 0 and stretch.name is None and name is None and at != position):
             return start, position, values, False
         if part.text == ":" and name is not None:
             at = _last_colon(text, position, at)

@@ -201,6 +201,16 @@ def test_a_crash_in_one_record_costs_no_other(pipeline: Pipeline, monkeypatch: p
     assert pipeline.process(Record(line=line)).outcome is Outcome.MATCHED
 
 
+def test_fields_that_cannot_be_written_cost_no_record(pipeline: Pipeline) -> None:
+    """Where the agent's fields do not fit into JSON the line leaves without them, and says so."""
+    record = Record(line=f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN}", fields={"a": object()})
+    found = json.loads(encode_json(pipeline.process(record)))
+    assert found["event"]["code"] == "KMD_VPN_DOWN_ALARM_USER"
+    assert found["event"]["kind"] == "pipeline_error"
+    assert found["error"]["message"].startswith("the agent's fields cannot be written: TypeError")
+    assert "a" not in found
+
+
 def test_json_is_the_document(pipeline: Pipeline) -> None:
     """The JSON line is the same document, in one line of UTF-8."""
     enriched = pipeline.process(Record(line=f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN} é\x00\n\u2028"))

@@ -39,6 +39,8 @@ def test_a_value_may_hold_the_words_around_it() -> None:
 
 def test_values_of_another_type_are_found_all_the_same() -> None:
     """Where an address is expected and a name stands, the name is the value."""
+    start = Template("{type} {user} is invalid", lambda name: "credential" if name == "type" else "name")
+    assert start.between("device one is invalid") == ({"type": "device", "user": "one"}, "")
     found = _template(PEERS).between("local peer here:any and remote peer :")
     assert found is not None
     assert found.values == {"local": "here", "lport": "any", "remote": "", "rport": ""}
