@@ -65,29 +65,33 @@ class RequestBuilder:
         if record.ByteSize() > self._max_bytes:
             record = _as_it_came(enriched, f"too large to be enriched: {record.ByteSize()} bytes")
         origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
-        resource, scope = _headers(origin)
-        group = (id(origin.resource), id(origin.scope)) if origin else (0, 0)
         size = record.ByteSize() + _OVERHEAD
-        cost = size + self._cost_of_headers(group, resource, scope)
+        headers = self._new_headers(origin)
         full = None
-        if self._count and self._size + cost > self._max_bytes:
+        if self._count and self._size + size + _size_of(headers) > self._max_bytes:
             full = self.rest()
-            cost = size + self._cost_of_headers(group, resource, scope)
-        if self._group is None or self._group[0] != group[0]:
-            self._request.resource_logs.append(resource)
-        if group != self._group:
-            self._request.resource_logs[-1].scope_logs.append(scope)
+            headers = self._new_headers(origin)
+        for header in headers:
+            if isinstance(header, ResourceLogs):
+                self._request.resource_logs.append(header)
+            else:
+                self._request.resource_logs[-1].scope_logs.append(header)
         self._request.resource_logs[-1].scope_logs[-1].log_records.append(record)
-        self._group = group
-        self._size += cost
+        self._group = _group(origin)
+        self._size += size + _size_of(headers)
         self._count += 1
         return full
 
-    def _cost_of_headers(self, group: tuple[int, int], resource: ResourceLogs, scope: ScopeLogs) -> int:
-        if group == self._group:
-            return 0
-        same_resource = self._group is not None and self._group[0] == group[0]
-        return scope.ByteSize() + _OVERHEAD + (0 if same_resource else resource.ByteSize() + _OVERHEAD)
+    def _new_headers(self, origin: OtlpOrigin | None) -> list[ResourceLogs | ScopeLogs]:
+        """Return resource and scope of a record, without records, as far as the request does not end in them yet."""
+        resource, scope = _group(origin)
+        if self._group == (resource, scope):
+            return []
+        headers: list[ResourceLogs | ScopeLogs] = []
+        if self._group is None or self._group[0] != resource:
+            headers.append(_copy_but(origin.resource if origin else None, ResourceLogs(), "scope_logs"))
+        headers.append(_copy_but(origin.scope if origin else None, ScopeLogs(), "log_records"))
+        return headers
 
     def rest(self) -> tuple[ExportLogsServiceRequest, int] | None:
         """Return the request that is not full yet, and start anew; None where there is no record in it."""
@@ -98,23 +102,24 @@ class RequestBuilder:
         return done
 
 
-def _headers(origin: OtlpOrigin | None) -> tuple[ResourceLogs, ScopeLogs]:
-    """Return resource and scope of a record, without records."""
-    resource, scope = ResourceLogs(), ScopeLogs()
-    if origin:
-        _copy_but(origin.resource, resource, "scope_logs")
-        _copy_but(origin.scope, scope, "log_records")
-    return resource, scope
+def _group(origin: OtlpOrigin | None) -> tuple[int, int]:
+    return (id(origin.resource), id(origin.scope)) if origin else (0, 0)
 
 
-def _copy_but(source: ResourceLogs | ScopeLogs, target: Any, left_out: str) -> None:
-    for field, value in source.ListFields():
+def _size_of(headers: list[ResourceLogs | ScopeLogs]) -> int:
+    return sum(header.ByteSize() + _OVERHEAD for header in headers)
+
+
+def _copy_but(source: ResourceLogs | ScopeLogs | None, target: Any, left_out: str) -> Any:
+    """Copy every field of a message but one."""
+    for field, value in source.ListFields() if source is not None else ():
         if field.name == left_out:
             continue
         if field.message_type is not None:
             getattr(target, field.name).CopyFrom(value)
         else:
             setattr(target, field.name, value)
+    return target
 
 
 def _outgoing(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
@@ -161,7 +166,7 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
     if record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"]):
         del fields["@timestamp"]
     if style == "nested":
-        tops = {name.partition(".")[0] for name in fields}
+        tops = {name.partition(".")[0] for name in fields} | {"labels"}
         nested = document(enriched)
         _drop_attributes(record, fields)
         _set_attributes(record, {name: value for name, value in nested.items() if name in tops})

@@ -184,6 +184,8 @@ def test_a_value_in_the_place_of_our_maps_is_kept(pipeline: Pipeline) -> None:
         found = from_any(_only(_through(_request(line, attributes=agent), pipeline)).body)
         assert found["labels"] == {"a": "b", "event": "login", "lexilog": ["mine"]}
         assert found["event"]["original"] == line
+    found = from_pairs(_only(_through(_request(LINE, attributes=agent), pipeline, "attributes", "nested")).attributes)
+    assert found["labels"] == {"a": "b", "event": "login", "lexilog": ["mine"]}
 
 
 def test_what_is_too_large_once_enriched_goes_as_it_came(pipeline: Pipeline) -> None:
