@@ -51,18 +51,8 @@ class _LineRelay(Relay):
         with self._turn:
             if self._file is None:
                 raise RelayError(f"relay {self.name}: is closed")
-            number = self._file.fileno()
             try:
-                regular = stat.S_ISREG(os.fstat(number).st_mode)
-                before = os.fstat(number).st_size
-                try:
-                    _write_all(self._file, lines)
-                    if regular:
-                        os.fsync(number)
-                except OSError:
-                    if regular:
-                        os.ftruncate(number, before)
-                    raise
+                _append_all(self._file, lines)
             except OSError as error:
                 raise RelayError(f"relay {self.name}: {error.strerror}") from error
 
@@ -167,6 +157,23 @@ def _mend(path: Path, file: io.FileIO) -> None:
             os.ftruncate(file.fileno(), end - len(last))
             return
     _write_all(file, b"\n")
+
+
+def _append_all(file: io.FileIO, data: bytes) -> None:
+    """Write everything and see it on disk; a regular file is as it was before where that fails."""
+    number = file.fileno()
+    status = os.fstat(number)
+    regular = stat.S_ISREG(status.st_mode)
+    try:
+        _write_all(file, data)
+        if regular:
+            os.fsync(number)
+    except OSError:
+        if regular:
+            os.ftruncate(number, status.st_size)
+            # A shell does not open its output for appending: the next write would leave a hole.
+            os.lseek(number, status.st_size, os.SEEK_SET)
+        raise
 
 
 def _write_all(file: io.FileIO, data: bytes) -> None:

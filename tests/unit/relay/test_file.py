@@ -118,6 +118,38 @@ def test_a_reader_that_has_gone_is_no_success(batch: list[Enriched]) -> None:
     os.close(write)
 
 
+def test_standard_output_into_a_file_gets_no_hole(
+    tmp_path: Path, batch: list[Enriched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that could not be written whole is taken back there too, and the next one follows on what was before."""
+    path = tmp_path / "out.ndjson"
+    number = os.open(path, os.O_WRONLY | os.O_CREAT)
+    write_all = file_module._write_all
+
+    def full(file: Any, data: bytes) -> None:
+        write_all(file, data[:50])
+        raise OSError(28, "No space left on device")
+
+    async def run() -> None:
+        relay = StdoutRelay(number)
+        await relay.open()
+        await relay.deliver(batch)
+        with monkeypatch.context() as patch:
+            patch.setattr(file_module, "_write_all", full)
+            with pytest.raises(RelayError, match="No space left on device"):
+                await relay.deliver(batch)
+        await relay.deliver(batch)
+        await relay.close()
+
+    asyncio.run(run())
+    os.close(number)
+    assert [json.loads(line)["message"] for line in path.read_bytes().splitlines()] == [
+        "line 0",
+        "line 1",
+        "line 2",
+    ] * 2
+
+
 def test_a_reader_that_stalls_does_not_hold_up_the_end(batch: list[Enriched]) -> None:
     """A write that hangs can be called off, and the relay can be closed all the same."""
     read, write = os.pipe()
