@@ -217,7 +217,6 @@ class Enriched(msgspec.Struct, frozen=True, kw_only=True):
         fields: the new fields by dotted name; the agent's own are not among them.
         outcome: what became of the record.
         reason: why: the match quality, or what was not recognised.
-        quality: match quality.
         match: the match, if there is one.
     """
 
@@ -225,5 +224,9 @@ class Enriched(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Any]
     outcome: Outcome
     reason: str
-    quality: Quality
     match: Match | None = None
+
+    @property
+    def quality(self) -> Quality:
+        """How well the record fits its entry; NONE where there is none."""
+        return self.match.quality if self.match else Quality.NONE

@@ -11,7 +11,7 @@ from lexilog.enrich.ecs import error_fields, matched_fields, unknown_fields
 from lexilog.enrich.plan import Plan
 from lexilog.framing import Clock, frame
 from lexilog.matching.index import Index, Miss
-from lexilog.model import Enriched, Entry, Frame, Outcome, Quality, Record
+from lexilog.model import Enriched, Entry, Frame, Outcome, Record
 
 __all__ = ["Pipeline"]
 
@@ -70,7 +70,6 @@ class Pipeline:
             fields=error_fields(record, self._now(), problem),
             outcome=Outcome.ERROR,
             reason=reason,
-            quality=Quality.NONE,
         )
 
     def process_all(self, records: Iterable[Record]) -> list[Enriched]:
@@ -92,7 +91,6 @@ class Pipeline:
             fields=matched_fields(record, framed, match, plan, now),
             outcome=Outcome.MATCHED,
             reason=match.quality.value,
-            quality=match.quality,
             match=match,
         )
 
@@ -102,5 +100,4 @@ class Pipeline:
             fields=unknown_fields(record, now, framed),
             outcome=Outcome.UNKNOWN,
             reason=reason,
-            quality=Quality.NONE,
         )

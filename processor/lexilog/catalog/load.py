@@ -21,6 +21,7 @@ _ENTRIES = Path(__file__).resolve().parent / "entries"
 _Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Located = tuple[str, tuple[str | int, ...]]
 _Severity = Annotated[int, msgspec.Meta(ge=0, le=7)]
 _Facility = Annotated[int, msgspec.Meta(ge=0, le=23)]
 
@@ -157,9 +158,11 @@ def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
             raise document.error(f"tail '{raw.tail}' is not among the file's tails", *where, "tail")
         tail = file.tails[raw.tail]
     declared = {**file.variables, **(tail.attributes if tail else {}), **raw.variables}
-    formats = (raw.format, *((raw.documented,) if raw.documented else ()), *raw.also)
-    used = _check_formats(document, raw, declared, number)
-    known = {name: item for name, item in declared.items() if name in used or _is_own(name, raw, tail)}
+    texts = _texts(raw)
+    names = (
+        _check_formats(document, texts, declared, number) | set(raw.variables) | set(tail.attributes if tail else ())
+    )
+    known = {name: item for name, item in declared.items() if name in names}
     protocol = raw.protocol or file.protocol
     return Entry(
         catalog=file.name,
@@ -167,7 +170,7 @@ def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
         id=raw.id,
         code=raw.id,
         title=raw.title or raw.id,
-        formats=formats,
+        formats=tuple(text for text, _ in texts),
         template=raw.format,
         variables=_variables(known),
         severity=raw.severity,
@@ -192,10 +195,6 @@ def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
     )
 
 
-def _is_own(name: str, raw: _Entry, tail: _Tail | None) -> bool:
-    return name in raw.variables or (tail is not None and name in tail.attributes)
-
-
 def _variables(raw: Mapping[str, _Variable]) -> dict[str, Variable]:
     return {name: Variable(name, item.type, item.fields) for name, item in raw.items()}
 
@@ -213,12 +212,17 @@ def _check_variables(document: Document, variables: Mapping[str, _Variable], *wh
                 raise document.error(problem, *where, name, "fields", number)
 
 
-def _check_formats(document: Document, raw: _Entry, declared: Mapping[str, Any], number: int) -> set[str]:
-    """Check that every variable of every format is declared, and return their names."""
-    used: set[str] = set()
-    texts: list[tuple[str, tuple[str | int, ...]]] = [(raw.format, ("format",))]
+def _texts(raw: _Entry) -> list[_Located]:
+    """Return every text of an entry, best first, each with its place in the entry."""
+    texts: list[_Located] = [(raw.format, ("format",))]
     texts += [(raw.documented, ("documented",))] if raw.documented else []
     texts += [(text, ("also", at)) for at, text in enumerate(raw.also)]
+    return texts
+
+
+def _check_formats(document: Document, texts: list[_Located], declared: Mapping[str, Any], number: int) -> set[str]:
+    """Check that every variable of every text is declared, and return their names."""
+    used: set[str] = set()
     for text, where in texts:
         try:
             names = {part.name for part in parse_format(text) if part.name is not None}

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from lexilog.errors import SettingsError
-from lexilog.otlp.decode import BODY_KEYS
 from lexilog.service.logs import set_up_logging
 from lexilog.service.server import Server
 from lexilog.service.settings import LEVELS, SHAPES, STYLES, Settings
 
 __all__ = ["serve"]
+
+_DEFAULTS = Settings()
 
 
 class Seconds(click.FloatRange):
@@ -32,7 +33,7 @@ class Seconds(click.FloatRange):
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:4317", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--listen", default=_DEFAULTS.listen, show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option(
     "--relay",
     metavar="TARGET",
@@ -42,7 +43,7 @@ class Seconds(click.FloatRange):
 @click.option(
     "--shape",
     type=click.Choice(SHAPES),
-    default="document",
+    default=_DEFAULTS.shape,
     show_default=True,
     help="Records to otlp://: the body is the ECS document (Fluent Bit), or stays the line and the new fields are "
     "attributes (OpenTelemetry Collector).",
@@ -50,7 +51,7 @@ class Seconds(click.FloatRange):
 @click.option(
     "--attributes",
     type=click.Choice(STYLES),
-    default="dotted",
+    default=_DEFAULTS.attributes,
     show_default=True,
     help="Names of attributes: source.ip, or a map source that holds ip.",
 )
@@ -59,7 +60,7 @@ class Seconds(click.FloatRange):
     "body_keys",
     envvar="LEXILOG_SERVE_BODY_KEY",
     multiple=True,
-    default=BODY_KEYS,
+    default=_DEFAULTS.body_keys,
     show_default=True,
     metavar="KEY",
     help="Where the line stands when a body is a map; may be given several times.",
@@ -67,32 +68,36 @@ class Seconds(click.FloatRange):
 @click.option(
     "--max-receive-bytes",
     type=click.IntRange(min=1024, max=2**31 - 1),
-    default=64 * 1024 * 1024,
+    default=_DEFAULTS.max_receive_bytes,
     show_default=True,
     help="Largest message that is received. One Fluent Bit chunk is over 2 MB.",
 )
 @click.option(
     "--relay-max-bytes",
     type=click.IntRange(min=1024, max=2**31 - 1),
-    default=4_000_000,
+    default=_DEFAULTS.relay_max_bytes,
     show_default=True,
     help="Largest request that is sent to otlp://. Most receivers take 4 MiB by default.",
 )
 @click.option(
     "--relay-timeout",
     type=Seconds(min=0.1, max=3600),
-    default=10.0,
+    default=_DEFAULTS.relay_timeout,
     show_default=True,
     metavar="SECONDS",
     help="How long the next hop may take for a request.",
 )
 @click.option(
-    "--timezone", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone of times that name none."
+    "--timezone",
+    default=_DEFAULTS.timezone,
+    show_default=True,
+    metavar="ZONE",
+    help="IANA time zone of times that name none.",
 )
 @click.option(
     "--grace",
     type=Seconds(min=0, max=3600),
-    default=10.0,
+    default=_DEFAULTS.grace,
     show_default=True,
     metavar="SECONDS",
     help="How long requests in flight may take when the server stops.",

@@ -123,7 +123,7 @@ class Index:
                 if found is None:
                     continue
                 quality, reading = found
-                rank = (quality is Quality.EXACT, max(t.literal_length for t in candidate.templates))
+                rank = (quality is Quality.EXACT, candidate.templates[0].literal_length)
                 if best is None or rank > best[0]:
                     best = (rank, candidate, quality, reading)
         return best[1].match(best[2], best[3], frame) if best else None

@@ -3,3 +3,6 @@
 `decode` makes records of requests, `encode` makes requests of enriched records in either record shape, `lenient` reads
 requests whose text is not UTF-8, and `values` converts single values.
 """
+
+# The service that logs are exported to, as the OTLP specification names it.
+SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"

@@ -62,10 +62,11 @@ class RequestBuilder:
     def add(self, enriched: Enriched) -> tuple[ExportLogsServiceRequest, int] | None:
         """Add a record; return the request before it and its number of records, if the record did not fit in."""
         record = _outgoing(enriched, self._shape, self._style)
-        if record.ByteSize() > self._max_bytes:
-            record = _as_it_came(enriched, f"too large to be enriched: {record.ByteSize()} bytes")
-        origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
         size = record.ByteSize() + _OVERHEAD
+        if size - _OVERHEAD > self._max_bytes:
+            record = _as_it_came(enriched, f"too large to be enriched: {size - _OVERHEAD} bytes")
+            size = record.ByteSize() + _OVERHEAD
+        origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
         headers = self._new_headers(origin)
         full = None
         if self._count and self._size + size + _size_of(headers) > self._max_bytes:
@@ -162,15 +163,18 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
         nested = {"lexilog": {"match": {"quality": quality}}}
         _set_attributes(record, nested if style == "nested" else {_QUALITY: quality})
         return record
-    fields = flat_fields(enriched)
-    if record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"]):
-        del fields["@timestamp"]
+    is_told = record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"])
     if style == "nested":
-        tops = {name.partition(".")[0] for name in fields} | {"labels"}
+        tops = {name.partition(".")[0] for name in enriched.fields} | {"labels"}
         nested = document(enriched)
-        _drop_attributes(record, fields)
+        if is_told:
+            del nested["@timestamp"]
+        _drop_attributes(record, enriched.fields)
         _set_attributes(record, {name: value for name, value in nested.items() if name in tops})
     else:
+        fields = flat_fields(enriched)
+        if is_told:
+            del fields["@timestamp"]
         agent = without_ours(from_pairs(record.attributes), fields)
         _set_attributes(record, {name: agent[name] for name in OURS if name in agent})
         _set_attributes(record, dict(_dotted(fields, agent)))

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 
-from lexilog.enrich.escape import escape
+from lexilog.enrich.escape import escape, is_clean
 
 __all__ = ["repair"]
 
@@ -72,19 +72,15 @@ def _repair_text(message: Any, field: FieldDescriptor, value: Any) -> None:
     if field.is_repeated:
         value[:] = [_escaped(item) for item in value]
     elif message.DESCRIPTOR.full_name == _ANY_VALUE:
-        if not _is_text(value):
+        if not is_clean(_decoded(value)):
             message.bytes_value = value
     elif field.name not in ("trace_id", "span_id"):
         setattr(message, field.name, _escaped(value))
 
 
 def _escaped(value: bytes) -> bytes:
-    return escape(value.decode("utf-8", "surrogateescape")).encode("utf-8")
+    return escape(_decoded(value)).encode("utf-8")
 
 
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _decoded(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

@@ -12,12 +12,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.errors import RelayError
 from lexilog.model import Enriched
+from lexilog.otlp import SERVICE
 from lexilog.otlp.encode import AttributeStyle, RequestBuilder, Shape
 from lexilog.relay.base import Delivery, Relay
 
 __all__ = ["OtlpRelay"]
-
-EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
 # Records between two looks at what else there is to do.
 _SLICE = 100
@@ -49,10 +48,10 @@ class OtlpRelay(Relay):
         self,
         target: str,
         *,
-        shape: Shape = "document",
-        style: AttributeStyle = "dotted",
-        max_bytes: int = 4_000_000,
-        timeout: float = 10.0,
+        shape: Shape,
+        style: AttributeStyle,
+        max_bytes: int,
+        timeout: float,
     ) -> None:
         self._target = target
         self._shape: Shape = shape
@@ -66,7 +65,7 @@ class OtlpRelay(Relay):
         """Make the channel; it connects when it is first used, and again whenever it is lost."""
         self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
         self._export = self._channel.unary_unary(
-            EXPORT,
+            f"/{SERVICE}/Export",
             request_serializer=ExportLogsServiceRequest.SerializeToString,
             response_deserializer=ExportLogsServiceResponse.FromString,
         )

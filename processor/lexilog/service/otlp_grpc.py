@@ -17,15 +17,15 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.errors import OriginError, RelayError
 from lexilog.model import Enriched
+from lexilog.otlp import SERVICE
 from lexilog.otlp.decode import read_records, read_request
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery, Relay
 from lexilog.service.metrics import Counts
 from lexilog.service.work import process_batch
 
-__all__ = ["SERVICE", "OtlpDoor"]
+__all__ = ["OtlpDoor"]
 
-SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 _DOOR = "otlp"
 # Batches in work at once: while one waits for the next hop another is enriched. More would only take memory, because
 # an agent that comes back after a while sends all that it has kept.

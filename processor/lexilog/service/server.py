@@ -11,6 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lexilog import otlp
 from lexilog._proto.v1 import enrich_pb2_grpc
 from lexilog.errors import SettingsError
 from lexilog.pipeline import Pipeline
@@ -47,7 +48,7 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self._door: otlp_grpc.OtlpDoor | None = None
         self._health = health.aio.HealthServicer()
-        self._services = [enrich_grpc.SERVICE] + ([otlp_grpc.SERVICE] if self._relay else [])
+        self._services = [enrich_grpc.SERVICE] + ([otlp.SERVICE] if self._relay else [])
 
     async def start(self) -> None:
         """Open the relay, then the port; set `port` to the one that was bound.
