@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from lexilog.framing.syslog import StructuredData, read_priority, read_structured_data
-from lexilog.framing.timestamp import Clock, read_time
+from lexilog.framing.timestamp import Context, read_time
 from lexilog.model import Frame
 
 __all__ = ["parse_junos"]
@@ -66,19 +66,19 @@ _HEADERS = 3
 _Facts = dict[str, Any]
 
 
-def parse_junos(line: str, clock: Clock) -> Frame | None:
+def parse_junos(line: str, context: Context) -> Frame | None:
     """Return the frame of a line in a wrapping that Junos devices use; see the module's text."""
     start = 1 if line.startswith("\ufeff") else 0
-    found = _Line(line, clock).header(start, {}, _HEADERS)
+    found = _Line(line, context).header(start, {}, _HEADERS)
     return msgspec.convert(found, Frame) if found else None
 
 
 class _Line:
     """A line that is being read. Each method reads on at a position, with the facts known so far."""
 
-    def __init__(self, line: str, clock: Clock) -> None:
+    def __init__(self, line: str, context: Context) -> None:
         self.line = line
-        self.clock = clock
+        self.context = context
 
     def header(self, position: int, facts: _Facts, depth: int) -> _Facts | None:
         """Read PRI, version and time, then the body; an inner header counts more than the one around it."""
@@ -91,7 +91,7 @@ class _Line:
             position = version.end()
         elif trace := _TRACE.match(self.line, position):
             return self.trace(trace.end(), facts)
-        stamp = read_time(self.line, position, self.clock)
+        stamp = read_time(self.line, position, self.context)
         if stamp is None:
             return self.bare(position, facts) if depth == _HEADERS else None
         when, position = stamp
@@ -116,7 +116,7 @@ class _Line:
 
     def trace(self, position: int, facts: _Facts) -> _Facts | None:
         """Read a line of a traceoptions file. It counts as Junos only if it has a tag: other programs trace alike."""
-        stamp = read_time(self.line, position, self.clock)
+        stamp = read_time(self.line, position, self.context)
         if stamp is None:
             return None
         start, facts = stamp[1] + 1, {**facts, "time": stamp[0]}

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexilog.framing import Clock, frame
+from lexilog.framing import Context, frame
+from lexilog.framing.junos import parse_junos
 from lexilog.framing.syslog import read_priority, read_structured_data
 from lexilog.framing.timestamp import read_time
 from lexilog.model import Frame
 
-CLOCK = Clock(datetime(2026, 1, 15, 12, 0, tzinfo=UTC))
+CONTEXT = Context(datetime(2026, 1, 15, 12, 0, tzinfo=UTC))
 
 
 def _frame(line: str) -> Frame:
-    found = frame(line, CLOCK)
+    found = frame(line, CONTEXT)
     assert found is not None
     return found
 
@@ -142,7 +143,7 @@ def test_priority(text: str, expected: tuple[int, int | None, int] | None) -> No
 )
 def test_time(text: str, expected: str) -> None:
     """Each form of time is read; a missing year is the one that puts the time last before now, with two days' grace."""
-    found = read_time(text, 0, CLOCK)
+    found = read_time(text, 0, CONTEXT)
     assert found is not None
     assert found[0] is not None
     assert found[0].isoformat() == expected
@@ -153,7 +154,7 @@ def test_time(text: str, expected: str) -> None:
 )
 def test_a_time_that_is_no_date_is_left_out(text: str) -> None:
     """The place of a time is known even where its digits are no date."""
-    assert read_time(text, 0, CLOCK) == (None, len(text) - 1)
+    assert read_time(text, 0, CONTEXT) == (None, len(text) - 1)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_a_time_that_is_no_date_is_left_out(text: str) -> None:
 )
 def test_what_is_no_junos_line(line: str) -> None:
     """A tag in the middle of other text, a broken PRI and a process that is none do not make a frame."""
-    assert frame(line, CLOCK) is None
+    assert parse_junos(line, CONTEXT) is None
 
 
 @given(
@@ -179,7 +180,7 @@ def test_what_is_no_junos_line(line: str) -> None:
 )
 def test_any_text_is_framed_or_not(text: str, start: str) -> None:
     """No text makes framing raise, and what it gives is part of the line."""
-    found = frame(start + text, CLOCK)
+    found = frame(start + text, CONTEXT)
     assert found is None or found.text in start + text
 
 
@@ -203,5 +204,5 @@ PIECES = st.lists(st.sampled_from(HEADER + BODY + ODD), max_size=30).map("".join
 @given(PIECES)
 def test_any_order_of_pieces_is_framed_or_not(text: str) -> None:
     """Pieces of headers in any order do not make framing raise either."""
-    found = frame(text, CLOCK)
+    found = frame(text, CONTEXT)
     assert found is None or found.body in text
