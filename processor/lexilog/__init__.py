@@ -6,7 +6,8 @@
 'down'
 """
 
-from lexilog.catalog.load import Catalog, load_catalog, shipped_catalogs
+from lexilog.catalog.load import Catalog, load_catalog
+from lexilog.catalog.sources import load_catalogs, shipped_catalogs
 from lexilog.enrich.document import document, encode_json
 from lexilog.errors import CatalogError, LexilogError, OriginError, RelayError, SettingsError
 from lexilog.model import Enriched, Entry, Frame, Match, Outcome, Quality, Record
@@ -30,5 +31,6 @@ __all__ = [
     "document",
     "encode_json",
     "load_catalog",
+    "load_catalogs",
     "shipped_catalogs",
 ]

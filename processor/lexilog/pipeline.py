@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 
-from lexilog.catalog.load import Catalog, shipped_catalogs
+from lexilog.catalog.load import Catalog
+from lexilog.catalog.sources import load_catalogs
 from lexilog.enrich.ecs import error_fields, matched_fields, unknown_fields
 from lexilog.enrich.plan import Plan
-from lexilog.framing import Clock, frame
+from lexilog.framing import Context, frame
 from lexilog.matching.index import Index, Miss
 from lexilog.model import Enriched, Entry, Frame, Outcome, Record
 
@@ -26,12 +27,13 @@ class Pipeline:
     """Recognises and explains records.
 
     Args:
-        catalogs: what is known; by default what is shipped.
+        catalogs: what is known; by default what is shipped and what installed packages offer.
         zone: the zone of times that name none.
+        columns: names of the columns of comma-separated lines; where a door has seen the head of a table, that counts.
         now: the clock; tests set it.
 
     Raises:
-        CatalogError: a shipped catalogue is damaged.
+        CatalogError: a catalogue is damaged, or two of them claim the same id.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class Pipeline:
         catalogs: Sequence[Catalog] | None = None,
         *,
         zone: tzinfo = UTC,
+        columns: tuple[str, ...] = (),
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self.catalogs = tuple(shipped_catalogs() if catalogs is None else catalogs)
+        self.catalogs = tuple(load_catalogs() if catalogs is None else catalogs)
         self.entries: tuple[Entry, ...] = tuple(entry for catalog in self.catalogs for entry in catalog.entries)
         self._index = Index(self.entries)
         self._plans = {(entry.catalog, entry.id): Plan(entry) for entry in self.entries}
         self._zone = zone
+        self._columns = columns
         self._now = now
 
     def process(self, record: Record) -> Enriched:
@@ -79,7 +83,7 @@ class Pipeline:
     def _process(self, record: Record, now: datetime) -> Enriched:
         if record.line is None:
             return self._unknown(record, now, "no_line")
-        framed = frame(record.line, Clock(record.time or now, self._zone))
+        framed = frame(record.line, Context(record.time or now, self._zone, record.columns or self._columns))
         if framed is None:
             return self._unknown(record, now, "no_frame")
         match = self._index.look_up(framed)

@@ -17,7 +17,7 @@ def test_the_list_is_fixed() -> None:
     assert lexilog.__all__ == [
         "Catalog", "CatalogError", "Enriched", "Entry", "Frame", "LexilogError", "Match", "OriginError", "Outcome",
         "Pipeline", "Quality", "Record", "RelayError", "SettingsError", "document", "encode_json", "load_catalog",
-        "shipped_catalogs",
+        "load_catalogs",        "shipped_catalogs",
     ]  # fmt: skip
     assert all(hasattr(lexilog, name) for name in lexilog.__all__)
 

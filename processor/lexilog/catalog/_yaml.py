@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import yaml
 
 from lexilog.errors import CatalogError
@@ -13,6 +14,7 @@ from lexilog.errors import CatalogError
 __all__ = ["Document"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Keys = TypeVar("_Keys")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -71,14 +73,32 @@ class Document:
     def _at(self, mark: yaml.Mark, problem: str) -> CatalogError:
         return CatalogError(self.path, mark.line + 1, mark.column + 1, problem)
 
+    def convert(self, keys: type[_Keys], *path: str | int) -> _Keys:
+        """Return the data, or what stands at a path of it, as `keys`.
+
+        Raises:
+            CatalogError: it is not of that type.
+        """
+        data = self.data
+        for step in path:
+            data = data[step]
+        try:
+            return msgspec.convert(data, keys)
+        except msgspec.ValidationError as error:
+            raise self._error_of(str(error), path) from error
+
+    def line(self, *path: str | int) -> int:
+        """Return the line of the value under `path`, or of its nearest parent that exists, counted from 1."""
+        return self.error("", *path).line
+
     def error(self, problem: str, *path: str | int) -> CatalogError:
         """Return an error that points at the value under `path`, or at its nearest parent that exists."""
         while path and path not in self._marks:
             path = path[:-1]
         return self._at(self._marks[path], problem)
 
-    def error_of(self, text: str) -> CatalogError:
+    def _error_of(self, text: str, base: tuple[str | int, ...]) -> CatalogError:
         """Return an error from the text of a msgspec error, which ends in `` - at `$.path[0]` ``."""
         problem, _, where = text.partition(" - at `$")
         path = tuple(name or int(index) for name, index in _STEP.findall(where.rstrip("`")) if name or index)
-        return self.error(problem, *path)
+        return self.error(problem, *base, *path)

@@ -18,7 +18,7 @@ FieldType = Literal["boolean", "constant_keyword", "date", "flattened", "ip", "k
 
 
 # Types of the fields that can take a value out of a line.
-TYPED = frozenset({"ip", "keyword", "long"})
+TYPED = frozenset({"boolean", "ip", "keyword", "long"})
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,12 +53,7 @@ def fields() -> dict[str, Field]:
     Raises:
         CatalogError: the table cannot be read.
     """
-    document = Document(_HERE / "fields.yml")
-    try:
-        table = msgspec.convert(document.data, list[Field])
-    except msgspec.ValidationError as error:
-        raise document.error_of(str(error)) from error
-    return {field.name: field for field in table}
+    return {field.name: field for field in Document(_HERE / "fields.yml").convert(list[Field])}
 
 
 @cache

@@ -4,108 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
 from lexilog.catalog._yaml import Document
 from lexilog.catalog.fields import TYPED, ecs, fields
+from lexilog.catalog.schema import EntryKeys, EventKeys, FileKeys, LevelKeys, VariableKeys
+from lexilog.enrich.severity import OTEL_NUMBERS
 from lexilog.matching.template import parse_format
 from lexilog.matching.types import TYPES
-from lexilog.model import Entry, Event, Tail, Variable
+from lexilog.model import Entry, Event, Level, Place, Tail, Variable
 
-__all__ = ["Catalog", "load_catalog", "shipped_catalogs"]
+__all__ = ["Catalog", "load_catalog", "read_catalog"]
 
-_ENTRIES = Path(__file__).resolve().parent / "entries"
-
-_Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Located = tuple[str, tuple[str | int, ...]]
-_Severity = Annotated[int, msgspec.Meta(ge=0, le=7)]
-_Facility = Annotated[int, msgspec.Meta(ge=0, le=23)]
 
 
-class _Variable(msgspec.Struct, forbid_unknown_fields=True):
-    type: str
-    fields: tuple[str, ...] = ()
-
-
-class _Tail(msgspec.Struct, forbid_unknown_fields=True):
-    labels: dict[str, _Variable]
-    attributes: dict[str, _Variable] = {}
-
-
-class _Event(msgspec.Struct, forbid_unknown_fields=True):
-    category: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    type: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    action: _Slug
-    outcome: str | None = None
-
-
-class _Source(msgspec.Struct, forbid_unknown_fields=True):
-    document: _Text
-    section: _Text
-
-
-class _Observer(msgspec.Struct, forbid_unknown_fields=True):
-    vendor: _Text
-    product: _Text
-    type: _Text
-
-
-class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    id: _Text
-    format: _Text
-    severity: str
-    facility: str
-    type: Literal["event", "error"]
-    impact: Literal["none", "degraded", "down", "security"]
-    event: _Event
-    explanation: _Text
-    cause: _Text
-    action: _Text
-    title: _Text | None = None
-    documented: _Text | None = None
-    also: tuple[_Text, ...] = ()
-    phase: Literal[1, 2] | None = None
-    protocol: Literal["ike", "ipsec", "none"] | None = None
-    variables: dict[str, _Variable] = {}
-    tail: str | None = None
-    notes: tuple[_Text, ...] = ()
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    format: Literal[1]
-    name: _Name
-    title: _Text
-    version: _Text
-    frame: Literal["junos"]
-    source: _Source
-    observer: _Observer
-    severities: dict[str, _Severity]
-    facilities: dict[str, _Facility]
-    entries: Annotated[list[_Entry], msgspec.Meta(min_length=1)]
-    processes: tuple[str, ...] = ()
-    protocol: Literal["ike", "ipsec", "none"] = "none"
-    absent: tuple[str, ...] = ()
-    variables: dict[str, _Variable] = {}
-    tails: dict[str, _Tail] = {}
-
-
-class Catalog(msgspec.Struct, frozen=True):
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """The entries of one catalogue file.
 
     Attributes:
         name: for example ``juniper_kmd``.
         title: for people.
         version: of the file's content.
+        place: the file.
+        replaces: catalogues of which entries with the same id give way to this one's.
         entries: in the order of the file.
     """
 
     name: str
     title: str
     version: str
+    place: Place
+    replaces: tuple[str, ...] = ()
     entries: tuple[Entry, ...]
 
 
@@ -115,91 +47,155 @@ def load_catalog(path: Path) -> Catalog:
     Raises:
         CatalogError: the file is not a catalogue; the error names file, line and column.
     """
-    document = Document(path)
-    try:
-        file = msgspec.convert(document.data, _File)
-    except msgspec.ValidationError as error:
-        raise document.error_of(str(error)) from error
+    return read_catalog(Document(path))
+
+
+def read_catalog(document: Document) -> Catalog:
+    """Make a catalogue of a file that is read already; see `load_catalog`."""
+    file = document.convert(FileKeys)
     _check_variables(document, file.variables, "variables")
     for name, tail in file.tails.items():
         _check_variables(document, tail.labels, "tails", name, "labels")
         _check_variables(document, tail.attributes, "tails", name, "attributes")
+    for stated, word in file.levels.items():
+        if word not in file.severities:
+            raise document.error(f"severity '{word}' is not among the file's severities", "levels", stated)
     seen: dict[str, int] = {}
     entries = []
     for number, raw in enumerate(file.entries):
         if raw.id in seen:
-            first = document.error("", "entries", seen[raw.id], "id").line
+            first = document.line("entries", seen[raw.id], "id")
             raise document.error(f"id '{raw.id}' is already taken in line {first}", "entries", number, "id")
         seen[raw.id] = number
-        entries.append(_entry(document, file, raw, number))
-    return Catalog(file.name, file.title, file.version, tuple(entries))
+        entries.append(_Reader(document, file).entry(raw, number))
+    return Catalog(
+        name=file.name,
+        title=file.title,
+        version=file.version,
+        place=Place(document.path, document.line("name")),
+        replaces=file.replaces,
+        entries=tuple(entries),
+    )
 
 
-def shipped_catalogs() -> tuple[Catalog, ...]:
-    """Return the catalogues that are part of this package, by name.
+class _Reader:
+    """Makes entries of the keys of a file."""
 
-    Raises:
-        CatalogError: a shipped file is damaged.
-    """
-    return tuple(load_catalog(path) for path in sorted(_ENTRIES.glob("*.yaml")))
+    def __init__(self, document: Document, file: FileKeys) -> None:
+        self.document = document
+        self.file = file
+        self.levels = _levels(file)
+        self.observer = msgspec.structs.asdict(file.observer)
+        self.source = msgspec.structs.asdict(file.source)
+        self.devices = frozenset((device.vendor.lower(), device.product.lower()) for device in file.devices)
+        self.id_decides = any(file.coded if raw.coded is None else raw.coded for raw in file.entries)
 
+    def entry(self, raw: EntryKeys, number: int) -> Entry:
+        """Check an entry and fill in what the file says for all."""
+        file, where = self.file, ("entries", number)
+        self._check(raw, where)
+        tail = file.tails[raw.tail] if raw.tail is not None else None
+        declared = {**file.variables, **(tail.attributes if tail else {}), **raw.variables}
+        texts = _texts(raw)
+        known = self._known(raw, texts, declared, number)
+        known |= {name: item for name, item in declared.items() if tail and name in tail.attributes}
+        protocol = raw.protocol or file.protocol
+        components = [raw.component] if raw.component is not None else file.components
+        return Entry(
+            catalog=file.name,
+            catalog_version=file.version,
+            place=Place(self.document.path, self.document.line(*where, "id")),
+            id=raw.id,
+            code=raw.id if (file.coded if raw.coded is None else raw.coded) else None,
+            title=raw.title or raw.id,
+            formats=tuple(text for text, _ in texts),
+            template=raw.template or raw.format,
+            variables=_variables(known),
+            parameters=raw.parameters,
+            levels=self.levels,
+            severity=raw.severity,
+            facility=raw.facility,
+            facility_code=file.facilities[raw.facility] if raw.facility is not None else None,
+            categories=raw.categories,
+            type=raw.type,
+            impact=raw.impact,
+            explanation=raw.explanation or "",
+            cause=raw.cause or "",
+            action=raw.action or "",
+            vendor_action=raw.vendor_action,
+            event=Event(raw.event.category, raw.event.type, raw.event.action, raw.event.outcome),
+            protocol=None if protocol == "none" else protocol,
+            phase=None if raw.phase is None else str(raw.phase),
+            role=raw.role,
+            provenance=raw.provenance,
+            diagnostics=raw.diagnostics,
+            frames=(file.frame,) if isinstance(file.frame, str) else file.frame,
+            devices=self.devices,
+            processes=file.processes if raw.processes is None else raw.processes,
+            components=frozenset(name.lower() for name in components),
+            needs_component=raw.needs_component,
+            where={name: frozenset(text.lower() for text in texts) for name, texts in raw.where.items()},
+            id_decides=self.id_decides,
+            exact_without_id=file.without_id == "exact",
+            tail=Tail(_variables(tail.labels), _variables(tail.attributes)) if tail else None,
+            absent=frozenset(file.absent),
+            observer=self.observer,
+            source=self.source,
+            reference=raw.reference or file.reference,
+            notes=raw.notes,
+            review=raw.review,
+        )
 
-def _entry(document: Document, file: _File, raw: _Entry, number: int) -> Entry:
-    where = ("entries", number)
-    _check_variables(document, raw.variables, *where, "variables")
-    _check_event(document, raw.event, *where, "event")
-    if raw.severity not in file.severities:
-        raise document.error(f"severity '{raw.severity}' is not among the file's severities", *where, "severity")
-    if raw.facility not in file.facilities:
-        raise document.error(f"facility '{raw.facility}' is not among the file's facilities", *where, "facility")
-    tail = None
-    if raw.tail is not None:
-        if raw.tail not in file.tails:
+    def _check(self, raw: EntryKeys, where: tuple[str | int, ...]) -> None:
+        """Check what an entry names against what the file declares.
+
+        Raises:
+            CatalogError: it names something that is not there.
+        """
+        document, file = self.document, self.file
+        _check_variables(document, raw.variables, *where, "variables")
+        _check_event(document, raw.event, *where, "event")
+        if raw.severity is not None and raw.severity not in file.severities:
+            raise document.error(f"severity '{raw.severity}' is not among the file's severities", *where, "severity")
+        if raw.facility is not None and raw.facility not in file.facilities:
+            raise document.error(f"facility '{raw.facility}' is not among the file's facilities", *where, "facility")
+        if raw.tail is not None and raw.tail not in file.tails:
             raise document.error(f"tail '{raw.tail}' is not among the file's tails", *where, "tail")
-        tail = file.tails[raw.tail]
-    declared = {**file.variables, **(tail.attributes if tail else {}), **raw.variables}
-    texts = _texts(raw)
-    names = (
-        _check_formats(document, texts, declared, number) | set(raw.variables) | set(tail.attributes if tail else ())
-    )
-    known = {name: item for name, item in declared.items() if name in names}
-    protocol = raw.protocol or file.protocol
-    return Entry(
-        catalog=file.name,
-        catalog_version=file.version,
-        id=raw.id,
-        code=raw.id,
-        title=raw.title or raw.id,
-        formats=tuple(text for text, _ in texts),
-        template=raw.format,
-        variables=_variables(known),
-        severity=raw.severity,
-        severity_code=file.severities[raw.severity],
-        facility=raw.facility,
-        facility_code=file.facilities[raw.facility],
-        type=raw.type,
-        impact=raw.impact,
-        explanation=raw.explanation,
-        cause=raw.cause,
-        action=raw.action,
-        event=Event(raw.event.category, raw.event.type, raw.event.action, raw.event.outcome),
-        protocol=None if protocol == "none" else protocol,
-        phase=None if raw.phase is None else str(raw.phase),
-        frame=file.frame,
-        processes=file.processes,
-        tail=Tail(_variables(tail.labels), _variables(tail.attributes)) if tail else None,
-        absent=frozenset(file.absent),
-        observer=msgspec.structs.asdict(file.observer),
-        source=msgspec.structs.asdict(file.source),
-        notes=raw.notes,
-    )
+        if raw.component is not None and raw.component not in file.components:
+            problem = f"component '{raw.component}' is not among the file's components"
+            raise document.error(problem, *where, "component")
+        if raw.format is None and raw.component is None and not (file.coded if raw.coded is None else raw.coded):
+            raise document.error("has neither a format nor a component, and no line carries its id", *where)
+
+    def _known(
+        self, raw: EntryKeys, texts: list[_Located], declared: Mapping[str, VariableKeys], number: int
+    ) -> dict[str, VariableKeys]:
+        """Return the variables that an entry may have; where values come by name, these are all of the file's."""
+        used = _check_formats(self.document, texts, declared, number)
+        for at, name in enumerate(raw.parameters):
+            if name not in declared:
+                raise self.document.error(f"parameter '{name}' is not declared", "entries", number, "parameters", at)
+        by_name = self.file.frame != "junos"
+        wanted = used | set(raw.variables) | set(raw.parameters)
+        return {name: item for name, item in declared.items() if by_name or name in wanted}
 
 
-def _variables(raw: Mapping[str, _Variable]) -> dict[str, Variable]:
-    return {name: Variable(name, item.type, item.fields) for name, item in raw.items()}
+def _levels(file: FileKeys) -> dict[str, Level]:
+    """Return each severity by its word and by each number or word that a line may have for it, lower case."""
+    words = {}
+    for word, value in file.severities.items():
+        code, otel = (value.code, value.otel) if isinstance(value, LevelKeys) else (value, OTEL_NUMBERS[value])
+        words[word] = Level(word, code, otel)
+    return {word.lower(): level for word, level in words.items()} | {
+        stated.lower(): words[word] for stated, word in file.levels.items()
+    }
 
 
-def _check_variables(document: Document, variables: Mapping[str, _Variable], *where: str | int) -> None:
+def _variables(raw: Mapping[str, VariableKeys]) -> dict[str, Variable]:
+    return {name: Variable(name, item.type, item.fields, item.absent) for name, item in raw.items()}
+
+
+def _check_variables(document: Document, variables: Mapping[str, VariableKeys], *where: str | int) -> None:
     for name, variable in variables.items():
         if variable.type not in TYPES:
             known = ", ".join(sorted(TYPES))
@@ -212,9 +208,9 @@ def _check_variables(document: Document, variables: Mapping[str, _Variable], *wh
                 raise document.error(problem, *where, name, "fields", number)
 
 
-def _texts(raw: _Entry) -> list[_Located]:
+def _texts(raw: EntryKeys) -> list[_Located]:
     """Return every text of an entry, best first, each with its place in the entry."""
-    texts: list[_Located] = [(raw.format, ("format",))]
+    texts: list[_Located] = [(raw.format, ("format",))] if raw.format else []
     texts += [(raw.documented, ("documented",))] if raw.documented else []
     texts += [(text, ("also", at)) for at, text in enumerate(raw.also)]
     return texts
@@ -234,7 +230,7 @@ def _check_formats(document: Document, texts: list[_Located], declared: Mapping[
     return used
 
 
-def _check_event(document: Document, event: _Event, *where: str | int) -> None:
+def _check_event(document: Document, event: EventKeys, *where: str | int) -> None:
     """Check that ECS allows the category, the type, their combination and the outcome."""
     category = ecs()["event.category"]
     expected = category.expected_types or {}

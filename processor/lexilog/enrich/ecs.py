@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lexilog.enrich.plan import Plan, Writer
@@ -13,6 +13,8 @@ from lexilog.model import Frame, Match, Quality, Record
 
 __all__ = ["error_fields", "matched_fields", "unknown_fields"]
 
+_ENDS = ("source", "destination", "client", "server")
+_ADDRESSES = ("lexilog.local.ip", "lexilog.remote.ip", "source.ip", "destination.ip", "client.ip", "server.ip")
 _RELATED_HOSTS, _RELATED_IP, _RELATED_USER = "related.hosts", "related.ip", "related.user"
 
 
@@ -25,9 +27,19 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
     found["lexilog.match.quality"] = match.quality.value
     if match.tail is not None:
         found["lexilog.match.tail"] = match.tail
+    if frame.truncated:
+        found["lexilog.match.truncated"] = True
+    if match.candidates:
+        # The line does not tell which of them it is, so it gets the code of none.
+        found["lexilog.match.candidates"] = list(match.candidates)
+        found.pop("event.code", None)
+    if match.level is not None:
+        found["event.severity"] = match.level.code
+        found["log.level"] = match.level.word.lower()
     _add_frame(found, frame)
     _add_values(found, match, plan)
     _add_ends(found)
+    _add_session(found)
     _add_related(found)
     return found
 
@@ -48,8 +60,11 @@ def error_fields(record: Record, now: datetime, problem: str) -> dict[str, Any]:
 
 def _add_frame(found: dict[str, Any], frame: Frame) -> None:
     """Add what the header says. ``log.syslog`` comes from the header alone, and only where it states a priority."""
+    provider = frame.component or frame.process
+    if provider is not None:
+        found["event.provider"] = provider
     if frame.process is not None:
-        found["event.provider"] = found["process.name"] = frame.process
+        found["process.name"] = frame.process
     if frame.pid is not None:
         found["process.pid"] = frame.pid
     if frame.hostname is not None:
@@ -90,18 +105,16 @@ def _facility_code(name: str | None) -> int | None:
 
 def _add_values(found: dict[str, Any], match: Match, plan: Plan) -> None:
     for name, text in match.values.items():
-        _write(found, plan.variable(name), text, plan)
+        _write(found, plan.variable(name), text)
     for name, text in match.pairs.items():
-        _write(found, plan.label(name), text, plan)
+        _write(found, plan.label(name), text)
     if match.values or match.pairs:
         found["lexilog.variables"] = {**match.values, **match.pairs}
 
 
-def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str, plan: Plan) -> None:
-    if not writers or text in plan.absent:
-        return
-    for field, convert, array in writers:
-        value = convert(text)
+def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str) -> None:
+    for field, convert, array, absent in writers:
+        value = None if text in absent else convert(text)
         if value is None:
             continue
         if array:
@@ -113,8 +126,6 @@ def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str, plan: 
 def _add_ends(found: dict[str, Any]) -> None:
     """Fill source and destination: the initiator is the source where the line tells the role, else the near end is."""
     role = found.get("lexilog.ike.role")
-    if role is not None:
-        role = found["lexilog.ike.role"] = role.lower()
     near, far = ("destination", "source") if role == "responder" else ("source", "destination")
     ends = [("lexilog.local", near), ("lexilog.remote", far)]
     if role in ("initiator", "responder"):
@@ -123,18 +134,41 @@ def _add_ends(found: dict[str, Any]) -> None:
     for end, field in ends:
         address, port = found.get(f"{end}.ip"), found.get(f"{end}.port")
         if address is not None:
-            found[f"{field}.ip"] = found[f"{field}.address"] = address
+            found[f"{field}.ip"] = address
         if port is not None:
             found[f"{field}.port"] = port
-    address = found.get("lexilog.remote.ip") or found.get("lexilog.local.ip")
+    for field in _ENDS:
+        if f"{field}.ip" in found:
+            found[f"{field}.address"] = found[f"{field}.ip"]
+    address = found.get("lexilog.remote.ip") or found.get("lexilog.local.ip") or found.get("source.ip")
     if address is not None:
         found["network.type"] = address_family(address)
 
 
+def _add_session(found: dict[str, Any]) -> None:
+    """Add when a session began and ended: it begins or ends with the event, and its duration tells the rest."""
+    if "session" not in found["event.category"]:
+        return
+    when, duration = found["@timestamp"], found.get("event.duration")
+    if "end" in found["event.type"]:
+        found["event.end"] = when
+        if duration is not None and (began := _earlier(when, duration)):
+            found["event.start"] = began
+    elif "start" in found["event.type"]:
+        found["event.start"] = when
+
+
+def _earlier(when: datetime, nanoseconds: int) -> datetime | None:
+    try:
+        return when - timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        return None
+
+
 def _add_related(found: dict[str, Any]) -> None:
-    addresses = (found.get(name) for name in ("lexilog.local.ip", "lexilog.remote.ip"))
+    addresses = (found.get(name) for name in _ADDRESSES)
     _relate(found, _RELATED_IP, [*addresses, *found.get(_RELATED_IP, ()), *found.get("observer.ip", ())])
-    _relate(found, _RELATED_HOSTS, [found.get("observer.hostname")])
+    _relate(found, _RELATED_HOSTS, [found.get("observer.hostname"), found.get("host.name")])
     _relate(found, _RELATED_USER, [found.get("user.name")])
 
 

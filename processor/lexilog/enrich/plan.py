@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lexilog.catalog.fields import fields
-from lexilog.enrich.values import CONVERTERS, as_port
+from lexilog.enrich.values import converter
 from lexilog.model import Entry, Variable
 
 __all__ = ["ECS_VERSION", "MODULE", "Plan", "Writer"]
@@ -21,6 +21,7 @@ class Writer(NamedTuple):
     field: str
     convert: Callable[[str], Any]
     array: bool
+    absent: frozenset[str]
 
 
 class Plan:
@@ -32,9 +33,9 @@ class Plan:
 
     def __init__(self, entry: Entry) -> None:
         self.constant: dict[str, Any] = _constant(entry)
-        self.absent = entry.absent
-        self._writers = {name: _writers(variable) for name, variable in entry.variables.items()}
-        self._labels = {name: _writers(variable) for name, variable in entry.tail.labels.items()} if entry.tail else {}
+        self._writers = {name: _writers(variable, entry) for name, variable in entry.variables.items()}
+        labels = entry.tail.labels if entry.tail else {}
+        self._labels = {name: _writers(variable, entry) for name, variable in labels.items()}
 
     def variable(self, name: str) -> tuple[Writer, ...]:
         """Return where the value of a variable goes; a repeated name carries a number in structured data."""
@@ -45,17 +46,18 @@ class Plan:
         return self._labels.get(name, ())
 
 
-def _writers(variable: Variable) -> tuple[Writer, ...]:
-    return tuple(_writer(name) for name in variable.fields)
+def _writers(variable: Variable, entry: Entry) -> tuple[Writer, ...]:
+    absent = entry.absent.union(variable.absent)
+    return tuple(_writer(name, variable.type, absent) for name in variable.fields)
 
 
-def _writer(name: str) -> Writer:
+def _writer(name: str, kind: str, absent: frozenset[str]) -> Writer:
     field = fields()[name]
-    return Writer(name, as_port if name.endswith(".port") else CONVERTERS[field.type], field.array)
+    return Writer(name, converter(name, field.type, kind), field.array, absent)
 
 
 def _constant(entry: Entry) -> dict[str, Any]:
-    dataset = f"{MODULE}.{entry.catalog}"
+    dataset, level = f"{MODULE}.{entry.catalog}", entry.level()
     found: Mapping[str, Any] = {
         "ecs.version": ECS_VERSION,
         "data_stream.type": "logs",
@@ -69,8 +71,9 @@ def _constant(entry: Entry) -> dict[str, Any]:
         "event.dataset": dataset,
         "event.code": entry.code,
         "event.action": entry.event.action,
-        "event.severity": entry.severity_code,
-        "log.level": entry.severity.lower(),
+        "event.reference": entry.reference,
+        "event.severity": level.code if level else None,
+        "log.level": level.word.lower() if level else None,
         "observer.vendor": entry.observer["vendor"],
         "observer.product": entry.observer["product"],
         "observer.type": entry.observer["type"],
@@ -83,11 +86,15 @@ def _constant(entry: Entry) -> dict[str, Any]:
         "lexilog.catalog.message_template": entry.template,
         "lexilog.catalog.severity": entry.severity,
         "lexilog.catalog.facility": entry.facility,
+        "lexilog.catalog.categories": list(entry.categories) or None,
         "lexilog.catalog.type": entry.type,
-        "lexilog.explanation": entry.explanation,
-        "lexilog.cause": entry.cause,
-        "lexilog.action": entry.action,
+        "lexilog.catalog.provenance": entry.provenance,
+        "lexilog.explanation": entry.explanation or None,
+        "lexilog.cause": entry.cause or None,
+        "lexilog.action": entry.action or None,
+        "lexilog.vendor_action": entry.vendor_action,
         "lexilog.impact": entry.impact,
         "lexilog.ike.phase": entry.phase,
+        "lexilog.ike.role": entry.role,
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -7,7 +7,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["CONVERTERS", "address_family", "as_address", "as_long", "as_port"]
+__all__ = ["address_family", "as_address", "as_long", "as_port", "converter"]
+
+Converter = Callable[[str], Any]
 
 # The address inside ipv4(udp:500,[0..3]=192.0.2.1) and the like, or before a port as in 192.0.2.1/500.
 _INNER = re.compile(r"(?:.*=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/\d{1,5})?\)?\Z", re.DOTALL)
@@ -61,5 +63,45 @@ def _as_keyword(text: str) -> str | None:
     return text or None
 
 
-# Field type -> conversion. Ports have one of their own; see `lexilog.enrich.plan`.
-CONVERTERS: dict[str, Callable[[str], Any]] = {"ip": as_address, "keyword": _as_keyword, "long": as_long}
+def _as_boolean(text: str) -> bool | None:
+    return _BOOLEANS.get(text.lower())
+
+
+def _as_role(text: str) -> str | None:
+    """Return the role that a text is, or that the answer to "is it the initiator" means."""
+    lower = text.lower()
+    if lower in _ROLES:
+        return _ROLES[lower]
+    answer = _as_boolean(lower)
+    return None if answer is None else ("initiator" if answer else "responder")
+
+
+def _as_nanoseconds(text: str) -> int | None:
+    seconds = as_long(text)
+    return seconds * 10**9 if seconds is not None and 0 <= seconds < 2**33 else None
+
+
+_ROLES = {"initiator": "initiator", "i": "initiator", "responder": "responder", "r": "responder"}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_BY_FIELD_TYPE: dict[str, Converter] = {
+    "boolean": _as_boolean,
+    "ip": as_address,
+    "keyword": _as_keyword,
+    "long": as_long,
+}
+_BY_FIELD: dict[str, Converter] = {"lexilog.ike.role": _as_role, "host.os.type": str.lower}
+
+
+def converter(field: str, field_type: str, variable_type: str) -> Converter:
+    """Return what makes a value of a field out of a variable's text; it returns None for what does not fit.
+
+    Args:
+        field: name of the field.
+        field_type: its type in the field table.
+        variable_type: type of the variable; one of `lexilog.matching.types.TYPES`.
+    """
+    if field.endswith(".port"):
+        return as_port
+    if variable_type == "seconds" and field == "event.duration":
+        return _as_nanoseconds
+    return _BY_FIELD.get(field) or _BY_FIELD_TYPE[field_type]

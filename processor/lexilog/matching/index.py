@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from lexilog.matching.tail import TailReader
 from lexilog.matching.template import Reading, Template
 from lexilog.model import Entry, Frame, Match, Quality
 
-__all__ = ["Index", "Miss"]
+__all__ = ["Index", "Miss", "reasons_against"]
 
 # How much of a text is looked at for telling words. The longest documented text has under 300 characters.
 _WINDOW = 16_000
@@ -26,6 +26,20 @@ class Miss(NamedTuple):
     reason: str
 
 
+class _Found(NamedTuple):
+    """A candidate that reads a text, and how well."""
+
+    candidate: _Candidate
+    quality: Quality
+    reading: Reading
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """What makes one find better than another."""
+        entry = self.candidate.entry
+        return self.quality is Quality.EXACT, bool(entry.where), self.candidate.literal_length
+
+
 class _Candidate:
     """An entry with everything that reading its lines needs."""
 
@@ -36,9 +50,15 @@ class _Candidate:
         templates = [Template(text, types.__getitem__, has_tail=has_tail) for text in entry.formats]
         # The one with more documented text first: what it says is less likely to be part of a value.
         self.templates = sorted(templates, key=lambda template: -template.literal_length)
-        self.names = templates[0].names
-        self._is_telling = min(len(template.words) for template in templates) >= _TELLING
+        self.literal_length = max((template.literal_length for template in templates), default=0)
+        self.names = entry.parameters or (self.templates[0].names if templates else ())
+        self._is_telling = min((len(template.words) for template in templates), default=0) >= _TELLING
         self.tail = TailReader(entry.tail.labels) if entry.tail else None
+
+    def fits(self, frame: Frame) -> bool:
+        """Tell whether device, component and named values of a line are this entry's."""
+        entry = self.entry
+        return _fits_device(entry, frame) and _fits_component(entry, frame) and not _unfit_values(entry, frame)
 
     def by_id(self, frame: Frame) -> Match:
         """Match a line whose id is this entry's."""
@@ -58,6 +78,8 @@ class _Candidate:
 
     def read_alone(self, text: str) -> tuple[Quality, Reading] | None:
         """Read a text that no id says to be this entry: few words do not tell it unless each value is of its type."""
+        if self.entry.exact_without_id:
+            return _graded(self._first(Template.full, text))
         return self.read(text) if self._is_telling else _graded(self._first(Template.typed, text))
 
     def _loosely(self, text: str) -> tuple[Quality, Reading] | None:
@@ -74,8 +96,8 @@ class _Candidate:
                 return reading
         return None
 
-    def match(self, quality: Quality, reading: Reading, frame: Frame) -> Match:
-        """Put together what was read from the text and what the structured data says; the latter is the surer."""
+    def match(self, quality: Quality, reading: Reading, frame: Frame, others: tuple[str, ...] = ()) -> Match:
+        """Put together what was read from the text and what came by name; the latter is the surer."""
         tail = reading.tail.strip(_BLANKS)
         return Match(
             entry=self.entry,
@@ -83,7 +105,13 @@ class _Candidate:
             values={**reading.values, **(frame.data or {})},
             tail=tail or None,
             pairs=self.tail.read(tail) if self.tail and tail else {},
+            level=self.entry.level(frame.level),
+            candidates=others,
         )
+
+
+def _lower(text: str | None) -> str:
+    return (text or "").lower()
 
 
 def _graded(reading: Reading | None) -> tuple[Quality, Reading] | None:
@@ -101,36 +129,136 @@ class Index:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         candidates = [_Candidate(entry) for entry in entries]
-        self._ids = {(c.entry.frame, c.entry.code): c for c in candidates if c.entry.code is not None}
+        self._ids: dict[tuple[str, str], list[_Candidate]] = {}
+        # By component: those whose text has no word of its own, and those that tell what the component is.
+        self._wordless: dict[tuple[str, str], list[_Candidate]] = {}
+        self._components: dict[tuple[str, str], list[_Candidate]] = {}
+        for candidate in candidates:
+            entry = candidate.entry
+            for kind in _kinds(entry):
+                if entry.code is not None:
+                    self._ids.setdefault((kind, entry.code), []).append(candidate)
+                for component in entry.components:
+                    if entry.code is None and not entry.formats:
+                        self._components.setdefault((kind, component), []).append(candidate)
+                    elif any(not template.words for template in candidate.templates):
+                        self._wordless.setdefault((kind, component), []).append(candidate)
         self._words = _telling_words(candidates)
+        # Where every entry has an id of its own, a line with another id needs no look at its text.
+        self._texts = {kind for c in candidates if not c.entry.id_decides for kind in _kinds(c.entry)}
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""
         if frame.tag is not None:
-            candidate = self._ids.get((frame.kind, frame.tag))
-            return candidate.by_id(frame) if candidate else Miss("unknown_id")
-        return self._by_text(frame) or Miss("unknown_text")
+            for candidate in self._ids.get((frame.kind, frame.tag), ()):
+                if candidate.fits(frame):
+                    return candidate.by_id(frame)
+        by_text = self._by_text(frame) if frame.tag is None or frame.kind in self._texts else None
+        match = by_text or self._by_component(frame)
+        return match or Miss("unknown_text" if frame.tag is None else "unknown_id")
 
     def _by_text(self, frame: Frame) -> Match | None:
         text = frame.text.strip(_BLANKS)
-        best: tuple[tuple[bool, int], _Candidate, Quality, Reading] | None = None
+        best: list[_Found] = []
+        for candidate in self._candidates(frame, text):
+            entry = candidate.entry
+            if frame.kind not in _kinds(entry) or (frame.tag is not None and entry.id_decides):
+                continue
+            if not (_speaks(frame, entry) and candidate.fits(frame)):
+                continue
+            read = candidate.read_alone(text)
+            if read is None:
+                continue
+            found = _Found(candidate, *read)
+            if not best or found.rank > best[0].rank:
+                best = [found]
+            elif found.rank == best[0].rank and candidate is not best[0].candidate:
+                best.append(found)
+        if not best:
+            return None
+        candidate, quality, reading = best[0]
+        if len(best) > 1:
+            best = _by_parameters(best, frame.data or {})
+            candidate, quality, reading = best[0]
+        others = tuple(sorted(found.candidate.entry.id for found in best)) if len(best) > 1 else ()
+        return candidate.match(Quality.ID_ONLY if frame.truncated else quality, reading, frame, others)
+
+    def _candidates(self, frame: Frame, text: str) -> Iterator[_Candidate]:
+        """Yield every entry that has the line's words, each once."""
+        seen = set()
         for word in dict.fromkeys(text[:_WINDOW].split()):
             for candidate in self._words.get(word, ()):
-                entry = candidate.entry
-                if entry.frame != frame.kind or not _speaks(frame, entry):
-                    continue
-                found = candidate.read_alone(text)
-                if found is None:
-                    continue
-                quality, reading = found
-                rank = (quality is Quality.EXACT, candidate.templates[0].literal_length)
-                if best is None or rank > best[0]:
-                    best = (rank, candidate, quality, reading)
-        return best[1].match(best[2], best[3], frame) if best else None
+                if id(candidate) not in seen:
+                    seen.add(id(candidate))
+                    yield candidate
+        if frame.component is not None and text:
+            yield from self._wordless.get((frame.kind, frame.component.lower()), ())
+
+    def _by_component(self, frame: Frame) -> Match | None:
+        """Return what is known of a component whose message is not known."""
+        if frame.component is None:
+            return None
+        for candidate in self._components.get((frame.kind, frame.component.lower()), ()):
+            if candidate.fits(frame):
+                return candidate.match(Quality.ID_ONLY, Reading({}, ""), frame)
+        return None
+
+
+def _kinds(entry: Entry) -> tuple[str, ...]:
+    """Return the kinds of frame that an entry's lines may be in; many a syslog header reads like one of Junos."""
+    return (*entry.frames, "junos") if "syslog" in entry.frames else entry.frames
+
+
+def reasons_against(entry: Entry, frame: Frame) -> list[str]:
+    """Say in words what but its text keeps a line from being an entry; nothing where the text alone decides."""
+    said = []
+    if frame.kind not in _kinds(entry):
+        said.append(f"its lines come in {' or '.join(entry.frames)}, this one is {frame.kind}")
+    elif frame.tag is not None and entry.id_decides and entry.code != frame.tag:
+        said.append(f"the line's own id is {frame.tag}")
+    elif frame.tag is None and not _speaks(frame, entry):
+        said.append(f"its process is {' or '.join(entry.processes) or 'not known'}, not {frame.process or 'none'}")
+    if not _fits_device(entry, frame):
+        said.append(f"its device is {' or '.join('|'.join(device) for device in sorted(entry.devices))}")
+    if not _fits_component(entry, frame):
+        said.append(f"its component is {' or '.join(sorted(entry.components))}, not {frame.component or 'none'}")
+    said += [f"{name} must be one of {sorted(entry.where[name])}" for name in _unfit_values(entry, frame)]
+    return said
+
+
+def _fits_device(entry: Entry, frame: Frame) -> bool:
+    return not entry.devices or (_lower(frame.vendor), _lower(frame.product)) in entry.devices
+
+
+def _fits_component(entry: Entry, frame: Frame) -> bool:
+    if frame.component is None:
+        return not entry.needs_component
+    return not entry.components or frame.component.lower() in entry.components
+
+
+def _unfit_values(entry: Entry, frame: Frame) -> list[str]:
+    data = frame.data or {}
+    return [name for name, texts in entry.where.items() if _lower(data.get(name)) not in texts]
+
+
+def _by_parameters(found: list[_Found], data: Mapping[str, str]) -> list[_Found]:
+    """Choose between entries with one text by the names that come beside it: the most documented, the fewest others."""
+
+    def score(item: _Found) -> int:
+        documented = set(item.candidate.entry.parameters)
+        return len(documented & data.keys()) - len(documented - data.keys())
+
+    best = max(map(score, found))
+    return sorted((item for item in found if score(item) == best), key=lambda item: item.candidate.entry.id)
 
 
 def _speaks(frame: Frame, entry: Entry) -> bool:
-    """Tell whether a line without an id may be this entry's: its daemon's, or no other's in a wrapping that is sure."""
+    """Tell whether a line without an id may be this entry's: its daemon's, or no other's in a wrapping that is sure.
+
+    A wrapping that is the vendor's own says all that is needed.
+    """
+    if frame.kind not in ("junos", "syslog"):
+        return True
     return frame.process in entry.processes if frame.process is not None else frame.certain
 
 

@@ -15,17 +15,19 @@ _IDENTITY = r"(?:[A-Za-z0-9_]{1,32}\([^()]{0,200}(?:\([^()]{0,100}\)[^()]{0,100}
 
 TYPES: dict[str, str] = {
     "address": r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,45}(?:%[\w./-]{1,32})?\]?)",
+    "boolean": r"(?:[Tt]rue|[Ff]alse|TRUE|FALSE|[Yy]es|[Nn]o|YES|NO|[01])",
     "credential": r"(?:[Uu]ser(?:[Nn]ame)?|[Tt]oken|[Pp]assword|USER(?:NAME)?|TOKEN|PASSWORD)",
     "identity": _IDENTITY,
     "integer": r"[+-]?\d{1,19}",
     "name": r"\S{1,256}?",
     "port": r"\d{1,5}",
     "role": r"(?:initiator|responder|Initiator|Responder|INITIATOR|RESPONDER)",
+    "seconds": r"\d{1,10}",
     "selector": _IDENTITY,
     "text": r"\S.{0,511}?",
 }
 
 # Types that tell by themselves where a value ends.
-CLOSED = frozenset({"address", "credential", "integer", "port", "role"})
+CLOSED = frozenset({"address", "boolean", "credential", "integer", "port", "role", "seconds"})
 # Types whose values may hold blanks, so that the end of the line is the end of the value.
 WORDY = frozenset({"text"})

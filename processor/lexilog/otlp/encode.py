@@ -22,7 +22,6 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 
 from lexilog.enrich.document import OURS, agent_has, document, flat_fields, without_ours
 from lexilog.enrich.escape import escape, is_clean
-from lexilog.enrich.severity import OTEL_NUMBERS
 from lexilog.model import Enriched, Outcome
 from lexilog.otlp.decode import OtlpOrigin
 from lexilog.otlp.values import from_pairs, set_any
@@ -183,13 +182,13 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
 
 def _add_header(record: LogRecord, enriched: Enriched) -> None:
     """Fill time and severity where the agent has set none."""
-    entry = enriched.match.entry if enriched.match else None
+    level = enriched.match.level if enriched.match else None
     when = enriched.fields.get("@timestamp")
     if not record.time_unix_nano and isinstance(when, datetime):
         record.time_unix_nano = _nanoseconds(when)
-    if entry is not None and not record.severity_number:
-        record.severity_number = OTEL_NUMBERS[entry.severity_code]  # type: ignore[assignment]  # an enum is its number
-        record.severity_text = record.severity_text or entry.severity
+    if level is not None and not record.severity_number:
+        record.severity_number = level.otel  # type: ignore[assignment]  # an enum is its number
+        record.severity_text = record.severity_text or level.word
 
 
 def _nanoseconds(when: datetime) -> int:

@@ -105,10 +105,12 @@ def _to_result(enriched: Enriched) -> pb.Result:
         document=encode_json(enriched),
         catalog=entry.catalog if entry else "",
         id=entry.id if entry else "",
+        candidates=enriched.match.candidates if enriched.match else (),
     )
 
 
 def _to_entry(entry: Entry) -> pb.Entry:
+    level = entry.level()
     return pb.Entry(
         catalog=entry.catalog,
         catalog_version=entry.catalog_version,
@@ -116,11 +118,11 @@ def _to_entry(entry: Entry) -> pb.Entry:
         title=entry.title,
         formats=entry.formats,
         variables=[pb.Variable(name=v.name, type=v.type, fields=v.fields) for v in entry.variables.values()],
-        severity=entry.severity,
-        severity_code=entry.severity_code,
-        facility=entry.facility,
+        severity=entry.severity or "",
+        severity_code=level.code if level else None,
+        facility=entry.facility or "",
         facility_code=entry.facility_code,
-        type=entry.type,
+        type=entry.type or "",
         impact=entry.impact,
         explanation=entry.explanation,
         cause=entry.cause,
@@ -132,4 +134,10 @@ def _to_entry(entry: Entry) -> pb.Entry:
         source_document=entry.source["document"],
         source_section=entry.source["section"],
         notes=entry.notes,
+        parameters=entry.parameters,
+        categories=entry.categories,
+        vendor_action=entry.vendor_action or "",
+        provenance=entry.provenance,
+        diagnostics=entry.diagnostics,
+        role=entry.role or "",
     )

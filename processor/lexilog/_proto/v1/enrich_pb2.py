@@ -24,35 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elexilog/_proto/v1/enrich.proto\x12\nlexilog.v1\">\n\x06Record\x12\x0c\n\x04line\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ields\x18\x02 \x01(\x0c\x12\x16\n\x0etime_unix_nano\x18\x03 \x01(\x06\"4\n\rEnrichRequest\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.lexilog.v1.Record\"k\n\x06Result\x12\"\n\x06status\x18\x01 \x01(\x0e\x32\x12.lexilog.v1.Status\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63\x61talog\x18\x04 \x01(\t\x12\n\n\x02id\x18\x05 \x01(\t\"5\n\x0e\x45nrichResponse\x12#\n\x07results\x18\x01 \x03(\x0b\x32\x12.lexilog.v1.Result\".\n\x0f\x44\x65scribeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61talog\x18\x02 \x01(\t\"4\n\x10\x44\x65scribeResponse\x12 \n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x11.lexilog.v1.Entry\"-\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"4\n\x0eSearchResponse\x12\"\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x11.lexilog.v1.Entry\"6\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\"\xc3\x03\n\x05\x45ntry\x12\x0f\n\x07\x63\x61talog\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0f\n\x07\x66ormats\x18\x05 \x03(\t\x12\'\n\tvariables\x18\x06 \x03(\x0b\x32\x14.lexilog.v1.Variable\x12\x10\n\x08severity\x18\x07 \x01(\t\x12\x15\n\rseverity_code\x18\x08 \x01(\r\x12\x10\n\x08\x66\x61\x63ility\x18\t \x01(\t\x12\x15\n\rfacility_code\x18\n \x01(\r\x12\x0c\n\x04type\x18\x0b \x01(\t\x12\x0e\n\x06impact\x18\x0c \x01(\t\x12\x13\n\x0b\x65xplanation\x18\r \x01(\t\x12\r\n\x05\x63\x61use\x18\x0e \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0f \x01(\t\x12\x16\n\x0e\x65vent_category\x18\x10 \x03(\t\x12\x12\n\nevent_type\x18\x11 \x03(\t\x12\x15\n\revent_outcome\x18\x12 \x01(\t\x12\x14\n\x0c\x65vent_action\x18\x13 \x01(\t\x12\x17\n\x0fsource_document\x18\x14 \x01(\t\x12\x16\n\x0esource_section\x18\x15 \x01(\t\x12\r\n\x05notes\x18\x16 \x03(\t*[\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_MATCHED\x10\x01\x12\x12\n\x0eSTATUS_UNKNOWN\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03\x32\xa3\x02\n\rEnrichService\x12?\n\x06\x45nrich\x12\x19.lexilog.v1.EnrichRequest\x1a\x1a.lexilog.v1.EnrichResponse\x12I\n\x0c\x45nrichStream\x12\x19.lexilog.v1.EnrichRequest\x1a\x1a.lexilog.v1.EnrichResponse(\x01\x30\x01\x12\x45\n\x08\x44\x65scribe\x12\x1b.lexilog.v1.DescribeRequest\x1a\x1c.lexilog.v1.DescribeResponse\x12?\n\x06Search\x12\x19.lexilog.v1.SearchRequest\x1a\x1a.lexilog.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elexilog/_proto/v1/enrich.proto\x12\nlexilog.v1\">\n\x06Record\x12\x0c\n\x04line\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ields\x18\x02 \x01(\x0c\x12\x16\n\x0etime_unix_nano\x18\x03 \x01(\x06\"4\n\rEnrichRequest\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.lexilog.v1.Record\"\x7f\n\x06Result\x12\"\n\x06status\x18\x01 \x01(\x0e\x32\x12.lexilog.v1.Status\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63\x61talog\x18\x04 \x01(\t\x12\n\n\x02id\x18\x05 \x01(\t\x12\x12\n\ncandidates\x18\x06 \x03(\t\"5\n\x0e\x45nrichResponse\x12#\n\x07results\x18\x01 \x03(\x0b\x32\x12.lexilog.v1.Result\".\n\x0f\x44\x65scribeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61talog\x18\x02 \x01(\t\"4\n\x10\x44\x65scribeResponse\x12 \n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x11.lexilog.v1.Entry\"-\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"4\n\x0eSearchResponse\x12\"\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x11.lexilog.v1.Entry\"6\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\"\xe7\x04\n\x05\x45ntry\x12\x0f\n\x07\x63\x61talog\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x61talog_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0f\n\x07\x66ormats\x18\x05 \x03(\t\x12\'\n\tvariables\x18\x06 \x03(\x0b\x32\x14.lexilog.v1.Variable\x12\x10\n\x08severity\x18\x07 \x01(\t\x12\x1a\n\rseverity_code\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x08\x66\x61\x63ility\x18\t \x01(\t\x12\x1a\n\rfacility_code\x18\n \x01(\rH\x01\x88\x01\x01\x12\x0c\n\x04type\x18\x0b \x01(\t\x12\x0e\n\x06impact\x18\x0c \x01(\t\x12\x13\n\x0b\x65xplanation\x18\r \x01(\t\x12\r\n\x05\x63\x61use\x18\x0e \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0f \x01(\t\x12\x16\n\x0e\x65vent_category\x18\x10 \x03(\t\x12\x12\n\nevent_type\x18\x11 \x03(\t\x12\x15\n\revent_outcome\x18\x12 \x01(\t\x12\x14\n\x0c\x65vent_action\x18\x13 \x01(\t\x12\x17\n\x0fsource_document\x18\x14 \x01(\t\x12\x16\n\x0esource_section\x18\x15 \x01(\t\x12\r\n\x05notes\x18\x16 \x03(\t\x12\x12\n\nparameters\x18\x17 \x03(\t\x12\x12\n\ncategories\x18\x18 \x03(\t\x12\x15\n\rvendor_action\x18\x19 \x01(\t\x12\x12\n\nprovenance\x18\x1a \x01(\t\x12\x13\n\x0b\x64iagnostics\x18\x1b \x01(\x08\x12\x0c\n\x04role\x18\x1c \x01(\tB\x10\n\x0e_severity_codeB\x10\n\x0e_facility_code*[\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_MATCHED\x10\x01\x12\x12\n\x0eSTATUS_UNKNOWN\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03\x32\xa3\x02\n\rEnrichService\x12?\n\x06\x45nrich\x12\x19.lexilog.v1.EnrichRequest\x1a\x1a.lexilog.v1.EnrichResponse\x12I\n\x0c\x45nrichStream\x12\x19.lexilog.v1.EnrichRequest\x1a\x1a.lexilog.v1.EnrichResponse(\x01\x30\x01\x12\x45\n\x08\x44\x65scribe\x12\x1b.lexilog.v1.DescribeRequest\x1a\x1c.lexilog.v1.DescribeResponse\x12?\n\x06Search\x12\x19.lexilog.v1.SearchRequest\x1a\x1a.lexilog.v1.SearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lexilog._proto.v1.enrich_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUS']._serialized_start=1041
-  _globals['_STATUS']._serialized_end=1132
+  _globals['_STATUS']._serialized_start=1225
+  _globals['_STATUS']._serialized_end=1316
   _globals['_RECORD']._serialized_start=46
   _globals['_RECORD']._serialized_end=108
   _globals['_ENRICHREQUEST']._serialized_start=110
   _globals['_ENRICHREQUEST']._serialized_end=162
   _globals['_RESULT']._serialized_start=164
-  _globals['_RESULT']._serialized_end=271
-  _globals['_ENRICHRESPONSE']._serialized_start=273
-  _globals['_ENRICHRESPONSE']._serialized_end=326
-  _globals['_DESCRIBEREQUEST']._serialized_start=328
-  _globals['_DESCRIBEREQUEST']._serialized_end=374
-  _globals['_DESCRIBERESPONSE']._serialized_start=376
-  _globals['_DESCRIBERESPONSE']._serialized_end=428
-  _globals['_SEARCHREQUEST']._serialized_start=430
-  _globals['_SEARCHREQUEST']._serialized_end=475
-  _globals['_SEARCHRESPONSE']._serialized_start=477
-  _globals['_SEARCHRESPONSE']._serialized_end=529
-  _globals['_VARIABLE']._serialized_start=531
-  _globals['_VARIABLE']._serialized_end=585
-  _globals['_ENTRY']._serialized_start=588
-  _globals['_ENTRY']._serialized_end=1039
-  _globals['_ENRICHSERVICE']._serialized_start=1135
-  _globals['_ENRICHSERVICE']._serialized_end=1426
+  _globals['_RESULT']._serialized_end=291
+  _globals['_ENRICHRESPONSE']._serialized_start=293
+  _globals['_ENRICHRESPONSE']._serialized_end=346
+  _globals['_DESCRIBEREQUEST']._serialized_start=348
+  _globals['_DESCRIBEREQUEST']._serialized_end=394
+  _globals['_DESCRIBERESPONSE']._serialized_start=396
+  _globals['_DESCRIBERESPONSE']._serialized_end=448
+  _globals['_SEARCHREQUEST']._serialized_start=450
+  _globals['_SEARCHREQUEST']._serialized_end=495
+  _globals['_SEARCHRESPONSE']._serialized_start=497
+  _globals['_SEARCHRESPONSE']._serialized_end=549
+  _globals['_VARIABLE']._serialized_start=551
+  _globals['_VARIABLE']._serialized_end=605
+  _globals['_ENTRY']._serialized_start=608
+  _globals['_ENTRY']._serialized_end=1223
+  _globals['_ENRICHSERVICE']._serialized_start=1319
+  _globals['_ENRICHSERVICE']._serialized_end=1610
 # @@protoc_insertion_point(module_scope)

@@ -35,18 +35,20 @@ class EnrichRequest(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "reason", "document", "catalog", "id")
+    __slots__ = ("status", "reason", "document", "catalog", "id", "candidates")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     CATALOG_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     status: Status
     reason: str
     document: bytes
     catalog: str
     id: str
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., document: _Optional[bytes] = ..., catalog: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+    candidates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., document: _Optional[bytes] = ..., catalog: _Optional[str] = ..., id: _Optional[str] = ..., candidates: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EnrichResponse(_message.Message):
     __slots__ = ("results",)
@@ -93,7 +95,7 @@ class Variable(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("catalog", "catalog_version", "id", "title", "formats", "variables", "severity", "severity_code", "facility", "facility_code", "type", "impact", "explanation", "cause", "action", "event_category", "event_type", "event_outcome", "event_action", "source_document", "source_section", "notes")
+    __slots__ = ("catalog", "catalog_version", "id", "title", "formats", "variables", "severity", "severity_code", "facility", "facility_code", "type", "impact", "explanation", "cause", "action", "event_category", "event_type", "event_outcome", "event_action", "source_document", "source_section", "notes", "parameters", "categories", "vendor_action", "provenance", "diagnostics", "role")
     CATALOG_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,12 @@ class Entry(_message.Message):
     SOURCE_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SECTION_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_ACTION_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     catalog: str
     catalog_version: str
     id: str
@@ -138,4 +146,10 @@ class Entry(_message.Message):
     source_document: str
     source_section: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, catalog: _Optional[str] = ..., catalog_version: _Optional[str] = ..., id: _Optional[str] = ..., title: _Optional[str] = ..., formats: _Optional[_Iterable[str]] = ..., variables: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., severity: _Optional[str] = ..., severity_code: _Optional[int] = ..., facility: _Optional[str] = ..., facility_code: _Optional[int] = ..., type: _Optional[str] = ..., impact: _Optional[str] = ..., explanation: _Optional[str] = ..., cause: _Optional[str] = ..., action: _Optional[str] = ..., event_category: _Optional[_Iterable[str]] = ..., event_type: _Optional[_Iterable[str]] = ..., event_outcome: _Optional[str] = ..., event_action: _Optional[str] = ..., source_document: _Optional[str] = ..., source_section: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    parameters: _containers.RepeatedScalarFieldContainer[str]
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    vendor_action: str
+    provenance: str
+    diagnostics: bool
+    role: str
+    def __init__(self, catalog: _Optional[str] = ..., catalog_version: _Optional[str] = ..., id: _Optional[str] = ..., title: _Optional[str] = ..., formats: _Optional[_Iterable[str]] = ..., variables: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., severity: _Optional[str] = ..., severity_code: _Optional[int] = ..., facility: _Optional[str] = ..., facility_code: _Optional[int] = ..., type: _Optional[str] = ..., impact: _Optional[str] = ..., explanation: _Optional[str] = ..., cause: _Optional[str] = ..., action: _Optional[str] = ..., event_category: _Optional[_Iterable[str]] = ..., event_type: _Optional[_Iterable[str]] = ..., event_outcome: _Optional[str] = ..., event_action: _Optional[str] = ..., source_document: _Optional[str] = ..., source_section: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[str]] = ..., categories: _Optional[_Iterable[str]] = ..., vendor_action: _Optional[str] = ..., provenance: _Optional[str] = ..., diagnostics: bool = ..., role: _Optional[str] = ...) -> None: ...
