@@ -3,6 +3,7 @@
 LexilogError            anything below; its text says what, which, where and what to do
 ├── CatalogError        a catalogue file is wrong; carries path, line and column
 ├── SettingsError       a flag, an environment variable or a combination of them is wrong
+├── ImportFormatError   a vendor's text is not in the layout that it is read as; carries line and what was expected
 ├── OriginError         a record's own fields cannot be read
 └── RelayError          the next hop has not taken a batch; the sender keeps it and comes again
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CatalogError", "LexilogError", "OriginError", "RelayError", "SettingsError"]
+__all__ = ["CatalogError", "ImportFormatError", "LexilogError", "OriginError", "RelayError", "SettingsError"]
 
 
 class LexilogError(Exception):
@@ -38,6 +39,22 @@ class CatalogError(LexilogError):
 
 class SettingsError(LexilogError):
     """A setting is missing, wrong or contradicts another one."""
+
+
+class ImportFormatError(LexilogError):
+    """A vendor's text cannot be imported as it stands.
+
+    Args:
+        line: line number, counted from 1.
+        expected: what should stand there, for example ``Severity``.
+        problem: what is wrong and what to do.
+    """
+
+    def __init__(self, line: int, expected: str, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+        self.expected = expected
+        self.problem = problem
 
 
 class OriginError(LexilogError):
