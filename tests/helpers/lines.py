@@ -8,19 +8,6 @@ from collections.abc import Callable, Mapping
 _SPECIAL = re.compile(r'(["\\\]])')
 _VARIABLE = re.compile(r"\{([^{}]+)\}")
 
-# A sample value of each type.
-SAMPLES = {
-    "address": "198.51.100.7",
-    "credential": "token",
-    "identity": "ipv4(udp:500,[0..3]=192.0.2.1)",
-    "integer": "42",
-    "name": "site_7.main-a",
-    "port": "4500",
-    "role": "responder",
-    "selector": "ipv4_subnet(any:0,[0..7]=10.0.0.0/8)",
-    "text": "no route to host",
-}
-
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Put values in the place of a format's variables."""

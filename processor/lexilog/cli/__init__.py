@@ -6,8 +6,10 @@ import sys
 
 import click
 
+from lexilog.cli.catalog import catalog
 from lexilog.cli.demo import demo
 from lexilog.cli.enrich import enrich
+from lexilog.cli.explain import explain
 from lexilog.cli.serve import serve
 from lexilog.errors import LexilogError
 
@@ -24,12 +26,15 @@ def cli() -> None:
 
     Every option of a command can also be set in the environment: LEXILOG_SERVE_LISTEN is `lexilog serve --listen`.
 
-    Exit codes: 0 done, 1 something could not be read, written or bound, 2 bad usage.
+    Exit codes: 0 done; 1 something could not be read, written or bound; 2 bad usage; 3 a command that looks for
+    something (problems, differences, a line it does not know) found it.
     """
 
 
+cli.add_command(catalog)
 cli.add_command(demo)
 cli.add_command(enrich)
+cli.add_command(explain)
 cli.add_command(serve)
 
 

@@ -22,7 +22,9 @@ from lexilog.service.settings import Settings
 
 __all__ = ["demo"]
 
-_SAMPLES = "examples/lines/junos.log"
+# Of the vendors that the samples are from, the one with the most messages comes first.
+_FIRST = "junos.log"
+_SAMPLES = "examples/lines"
 
 
 @click.command()
@@ -32,7 +34,8 @@ def demo() -> None:
     Starts the server on a free loopback port, sends the shipped sample lines through the OTLP door as an agent would,
     and shows each line beside what came out. Nothing is left behind.
     """
-    lines = asset(_SAMPLES).read_text(encoding="utf-8").splitlines()
+    files = sorted(asset(_SAMPLES).glob("*.log"), key=lambda path: path.name != _FIRST)
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     port, records = asyncio.run(_run(lines))
     console = Console()
     console.print(f"{len(lines)} lines from {_SAMPLES} went through OTLP/gRPC on 127.0.0.1:{port}.\n")
@@ -76,7 +79,8 @@ def _after(enriched: Enriched) -> Text:
     ours = doc["lexilog"]
     styles = {"down": "bold red", "security": "bold magenta", "degraded": "yellow", "none": "green"}
     text.append(f"{ours['impact']}", style=styles[ours["impact"]])
-    text.append(f"  {doc['event']['code']}  ({doc['log']['level']}, {doc['event']['action']})\n", style="bold")
+    level = doc.get("log", {}).get("level", "no severity")
+    text.append(f"  {ours['catalog']['id']}  ({level}, {doc['event']['action']})\n", style="bold")
     for name, value in ours.get("variables", {}).items():
         text.append(f"{name}: ", style="dim").append(f"{value}\n")
     for name in ("explanation", "cause", "action"):

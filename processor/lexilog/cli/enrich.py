@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,11 +16,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from lexilog.catalog.sources import load_catalogs
+from lexilog.cli._options import catalog_option, csv_columns_option
 from lexilog.enrich.document import encode_json
 from lexilog.errors import LexilogError, SettingsError
+from lexilog.framing.csv_export import columns_of
 from lexilog.model import Enriched, Outcome, Record
 from lexilog.pipeline import Pipeline
-from lexilog.service.lines import read_chunks
+from lexilog.service.lines import FRAMINGS
+from lexilog.service.multiline import Joiner
 from lexilog.service.settings import read_zone
 
 __all__ = ["enrich"]
@@ -31,8 +37,31 @@ _QUALITIES = ("exact", "prefix", "loose", "id_only")
 @click.option(
     "--timezone", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone of times that name none."
 )
+@catalog_option
+@csv_columns_option
+@click.option(
+    "--framing",
+    type=click.Choice(sorted(FRAMINGS)),
+    default="lf",
+    show_default=True,
+    help="How the lines of the input are told apart: by line feeds, or by the length before each (RFC 6587).",
+)
+@click.option(
+    "--multiline",
+    is_flag=True,
+    help="Join a record that was cut into lines, such as JSON printed over many: one document for each record.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress on standard error.")
-def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
+def enrich(
+    files: tuple[str, ...],
+    timezone: str,
+    catalogs: tuple[Path, ...],
+    csv_columns: tuple[str, ...],
+    framing: str,
+    *,
+    multiline: bool,
+    quiet: bool,
+) -> None:
     """Enrich log lines: one JSON document on standard output for each line of input, in order.
 
     FILE is a file of lines; `-`, or no FILE, is standard input. Documents have ECS names; a line that no catalogue
@@ -40,7 +69,7 @@ def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
 
     \b
     A contract for scripts:
-      exactly one document for each input line; only \\n ends a line
+      exactly one document for each input line; only \\n ends a line (but see --framing and --multiline)
       event.original is the line; bytes that are not UTF-8 stand in it as \\xNN, and lexilog.escaped names the field
       exit code 0 when all lines were processed, matched or not; 1 when a file could not be read or the output not
       written; 2 for bad usage
@@ -51,9 +80,10 @@ def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
       tail -F /var/log/remote/srx1.log | lexilog enrich -
     """
     try:
-        pipeline = Pipeline(zone=read_zone(timezone))
+        zone = read_zone(timezone)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
+    pipeline = Pipeline(load_catalogs(catalogs), zone=zone, columns=csv_columns)
     if sys.stdout is None or (sys.stdin is None and "-" in (files or ("-",))):
         raise LexilogError("standard input or standard output is closed")
     tally: Counter[str] = Counter()
@@ -65,7 +95,8 @@ def enrich(files: tuple[str, ...], timezone: str, *, quiet: bool) -> None:
             try:
                 stream: Any = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115
                 with stream as source:
-                    _enrich_stream(pipeline, source, tally, progress, task)
+                    records = _Lines(source, framing, Joiner() if multiline else None)
+                    _enrich_stream(pipeline, records, tally, progress, task)
             except _OutputError as error:
                 if not isinstance(error.__cause__, BrokenPipeError):
                     print(f"lexilog: standard output: {error}", file=sys.stderr)
@@ -82,26 +113,71 @@ class _OutputError(Exception):
     """Standard output cannot be written."""
 
 
+class _Lines:
+    """The records of one input: lines, or several of them joined; each with the head of its table, if it is in one.
+
+    Args:
+        source: the input.
+        framing: how its lines are told apart.
+        joiner: joins what belongs together; None leaves every line alone.
+    """
+
+    def __init__(self, source: BinaryIO, framing: str, joiner: Joiner | None) -> None:
+        self._source = source
+        self._chunks = FRAMINGS[framing](source)
+        self._joiner = joiner
+        self._columns: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[list[Record], int]]:
+        """Yield records that became ready together, and how many bytes of input they took."""
+        while True:
+            if self._joiner is not None and not self._comes_in_time(self._joiner.waits_until):
+                yield [self._record(line) for line in self._joiner.flush(time.monotonic())], 0
+                continue
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            size = sum(map(len, chunk)) + len(chunk)
+            lines = [line.decode("utf-8", "surrogateescape") for line in chunk]
+            yield [self._record(line) for line in self._joined(lines)], size
+        if self._joiner is not None:
+            yield [self._record(line) for line in self._joiner.flush()], 0
+
+    def _comes_in_time(self, until: float | None) -> bool:
+        """Wait for more input; tell whether there is some before a record has waited too long."""
+        if until is None:
+            return True
+        return bool(select.select([self._source], [], [], max(until - time.monotonic(), 0))[0])
+
+    def _joined(self, lines: list[str]) -> Iterator[str]:
+        if self._joiner is None:
+            yield from lines
+            return
+        now = time.monotonic()
+        yield from self._joiner.flush(now)
+        for line in lines:
+            yield from self._joiner.feed(line, now)
+
+    def _record(self, line: str) -> Record:
+        self._columns = columns_of(line) or self._columns
+        return Record(line=line, columns=self._columns)
+
+
 def _enrich_stream(
-    pipeline: Pipeline, source: BinaryIO, tally: Counter[str], progress: Progress | None, task: TaskID | None
+    pipeline: Pipeline, records: _Lines, tally: Counter[str], progress: Progress | None, task: TaskID | None
 ) -> None:
     out = sys.stdout.buffer
-    for lines in read_chunks(source):
-        done = 0
-        for line in lines:
-            enriched = pipeline.process(Record(line=line.decode("utf-8", "surrogateescape")))
-            tally[_kind(enriched)] += 1
-            done += len(line) + 1
-            try:
-                out.write(encode_json(enriched) + b"\n")
-            except OSError as error:
-                raise _OutputError(error.strerror) from error
+    for batch, size in records:
         try:
+            for record in batch:
+                enriched = pipeline.process(record)
+                tally[_kind(enriched)] += 1
+                out.write(encode_json(enriched) + b"\n")
             out.flush()
         except OSError as error:
             raise _OutputError(error.strerror) from error
         if progress is not None and task is not None:
-            progress.update(task, advance=done, lines=tally.total())
+            progress.update(task, advance=size, lines=tally.total())
 
 
 def _kind(enriched: Enriched) -> str:

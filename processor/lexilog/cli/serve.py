@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lexilog.cli._options import catalog_option, csv_columns_option
 from lexilog.errors import SettingsError
 from lexilog.service.logs import set_up_logging
 from lexilog.service.server import Server
@@ -94,6 +95,8 @@ class Seconds(click.FloatRange):
     metavar="ZONE",
     help="IANA time zone of times that name none.",
 )
+@catalog_option
+@csv_columns_option
 @click.option(
     "--grace",
     type=Seconds(min=0, max=3600),

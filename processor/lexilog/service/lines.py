@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol, cast
 
-__all__ = ["read_chunks"]
+__all__ = ["FRAMINGS", "read_chunks", "read_counted"]
 
 _SIZE = 1 << 18
+_COUNT = re.compile(rb"([1-9]\d{0,7}) (?=<)")
+# A count that is larger than this is none: nobody waits for so much.
+_LONGEST = 16 * 1024 * 1024
+# Longer than any count.
+_SHORT = 16
 
 
 class _Reader(Protocol):
@@ -37,3 +43,73 @@ def read_chunks(stream: BinaryIO) -> Iterator[list[bytes]]:
             pending.append(rest)
     if pending:
         yield [b"".join(pending)]
+
+
+def read_counted(stream: BinaryIO) -> Iterator[list[bytes]]:
+    r"""Yield the messages of a stream in which each has its length before it (RFC 6587 section 3.4.1).
+
+    ``123 <30>…`` is a message of 123 bytes, whatever it holds. Where no such count stands, the message ends at the next
+    ``\n``, so that a stream which changes its mind loses nothing.
+
+    Raises:
+        OSError: the stream cannot be read.
+    """
+    reader, splitter = cast(_Reader, stream), _Splitter()
+    while data := reader.read1(_SIZE):
+        if messages := splitter.feed(data):
+            yield messages
+    if messages := splitter.rest():
+        yield messages
+
+
+class _Splitter:
+    """Takes bytes as they come and gives out the messages that are whole."""
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+        self._size = 0
+        # How much there must be before it is worth looking again (-1: a line feed), so that a long message is looked
+        # at few times.
+        self._wanted = 0
+        # Some senders end a message of known length with a line feed all the same.
+        self._was_counted = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the messages that are whole with these bytes."""
+        self._pending.append(data)
+        self._size += len(data)
+        if self._size < self._wanted or (self._wanted < 0 and b"\n" not in data):
+            return []
+        return self._split(at_end=False)
+
+    def rest(self) -> list[bytes]:
+        """Return what is left at the end of the stream."""
+        return self._split(at_end=True)
+
+    def _split(self, *, at_end: bool) -> list[bytes]:
+        data, messages, position, self._wanted = b"".join(self._pending), [], 0, 0
+        while position < len(data):
+            if self._was_counted and data.startswith(b"\n", position):
+                position, self._was_counted = position + 1, False
+                continue
+            count = _COUNT.match(data, position)
+            start, end, after = position, data.find(b"\n", position), 0
+            if count and int(count[1]) <= _LONGEST:
+                start, end = count.end(), count.end() + int(count[1])
+                after, self._wanted = end, end - position
+            else:
+                # A count may be cut in the middle: with the next bytes it is one.
+                self._wanted = -1 if len(data) - position > _SHORT else 0
+                end = len(data) if end < 0 and at_end else end
+                after = end + 1
+            if (end < 0 or end > len(data)) and not at_end:
+                break
+            self._was_counted = after == end
+            messages.append(data[start:end])
+            position = after
+        self._pending, self._size = [data[position:]], len(data) - position
+        return messages
+
+
+# How the messages of a stream are told apart.
+FRAMINGS: dict[str, Callable[[BinaryIO], Iterator[list[bytes]]]] = {"lf": read_chunks, "octet-counted": read_counted}

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lexilog import otlp
 from lexilog._proto.v1 import enrich_pb2_grpc
+from lexilog.catalog.sources import load_catalogs
 from lexilog.errors import SettingsError
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Relay
@@ -44,7 +45,9 @@ class Server:
         self.counts = Counts()
         self.port = 0
         self._relay = relay or make_relay(settings)
-        self._pipeline = pipeline or Pipeline(zone=read_zone(settings.timezone))
+        self._pipeline = pipeline or Pipeline(
+            load_catalogs(settings.catalogs), zone=read_zone(settings.timezone), columns=settings.csv_columns
+        )
         self._server: grpc.aio.Server | None = None
         self._door: otlp_grpc.OtlpDoor | None = None
         self._health = health.aio.HealthServicer()

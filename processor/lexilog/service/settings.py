@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         relay_max_bytes: the largest request that the OTLP relay sends, in bytes.
         relay_timeout: how long the next hop may take for a request, in seconds.
         timezone: zone of times that name none, as an IANA name.
+        catalogs: catalogue or overlay files, or directories of them, to know besides what is shipped.
+        csv_columns: names of the columns of comma-separated lines.
         grace: how long requests in flight may take when the server stops, in seconds.
     """
 
@@ -51,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relay_max_bytes: int = 4_000_000
     relay_timeout: float = 10.0
     timezone: str = "UTC"
+    catalogs: tuple[Path, ...] = ()
+    csv_columns: tuple[str, ...] = ()
     grace: float = 10.0
 
 

@@ -171,7 +171,7 @@ def test_a_closed_stream_is_a_sentence(closed: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["enrich"], ["serve"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["catalog"], ["enrich"], ["explain"], ["serve"], ["demo"]])
 def test_help_teaches(command: list[str]) -> None:
     """Each command tells what it does; those that take something give examples."""
     done = _run(*command, "--help")
@@ -186,7 +186,7 @@ def test_every_command_is_in_the_readme(checkout: Path) -> None:
     readme = (checkout / "README.md").read_text(encoding="utf-8")
     listed = _run("--help").stdout.decode().partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.strip()]
-    assert commands == ["demo", "enrich", "serve"]
+    assert commands == ["catalog", "demo", "enrich", "explain", "serve"]
     assert [command for command in commands if f"lexilog {command}" not in readme] == []
 
 
@@ -196,5 +196,63 @@ def test_demo_shows_before_and_after() -> None:
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode()
     assert "KMD_VPN_DOWN_ALARM_USER" in text
-    assert "6 of 7 lines recognised" in text
+    assert "14 of 15 lines recognised" in text
     assert "\x1b[" not in text
+
+
+CUT = [
+    b'Nov 12 2021 08:20:01 gw1 Mocana: [INTFMGR], SubCls:102, EID: 7, Type: General, Sev:Major, "Link Update" {',
+    b'    "linkUpdate" : {',
+    b'        "name": "ethernet0",',
+    b'        "status": "up"',
+    b"    }",
+    b"}",
+]
+
+
+def test_lines_of_one_record_are_joined_on_request() -> None:
+    """With --multiline there is one document for each record, and its lines are all in event.original."""
+    done = _run("enrich", "--multiline", "-q", stdin=b"\n".join([DOWN, *CUT, DOWN]))
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["lexilog"]["catalog"]["id"] for record in found] == [
+        "KMD_VPN_DOWN_ALARM_USER", "link-up", "KMD_VPN_DOWN_ALARM_USER",
+    ]  # fmt: skip
+    assert found[1]["event"]["original"].encode() == b"\n".join(CUT)
+    assert len(_run("enrich", "-q", stdin=b"\n".join(CUT)).stdout.splitlines()) == len(CUT)
+
+
+def test_a_record_that_is_never_finished_is_not_held_back() -> None:
+    """An open record leaves after a while although the input stays open and silent."""
+    with subprocess.Popen(
+        [LEXILOG, "enrich", "--multiline", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(b"\n".join(CUT[:3]) + b"\n")
+        running.stdin.flush()
+        record = json.loads(running.stdout.readline())
+        assert record["event"]["original"].encode() == b"\n".join(CUT[:3])
+        assert record["lexilog"]["match"]["truncated"] is True
+        running.stdin.close()
+        assert running.wait(30) == 0
+
+
+def test_messages_with_their_length_before_them() -> None:
+    """With --framing octet-counted a line feed inside a message is part of it."""
+    message = b"\n".join(CUT)
+    done = _run(
+        "enrich", "-q", "--framing", "octet-counted", stdin=b"%d %s%d %s" % (len(DOWN), DOWN, len(message), b"<3>")
+    )
+    assert [json.loads(line)["event"]["original"] for line in done.stdout.splitlines()] == [DOWN.decode(), "<3>"]
+
+
+def test_columns_of_a_table_are_read_from_its_head(tmp_path: Path) -> None:
+    """The first row of an export names the columns of the others; --csv-columns does so where there is none."""
+    rows = b'"2025-08-03 10:18:44","gw1 node 1","IPsec","ESP [spi 0x1]"\n'
+    head = b"TIMESTAMP,NODE_ID,FACILITY,INFO_MSG\n"
+    (tmp_path / "export.csv").write_bytes(head + rows)
+    found = [json.loads(line) for line in _run("enrich", "-q", tmp_path / "export.csv").stdout.splitlines()]
+    assert [record["lexilog"]["match"]["quality"] for record in found] == ["none", "prefix"]
+    assert found[1]["lexilog"]["variables"]["NODE_ID"] == "gw1 node 1"
+    done = _run("enrich", "-q", "--csv-columns", "TIMESTAMP,NODE_ID,FACILITY,INFO_MSG", stdin=rows)
+    assert json.loads(done.stdout)["lexilog"]["catalog"]["id"] == "esp"

@@ -1,0 +1,111 @@
+"""``lexilog explain``: why a line is what it is taken for."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from lexilog.catalog.sources import load_catalogs
+from lexilog.cli._options import FOUND, catalog_option
+from lexilog.framing import Context, frame
+from lexilog.matching.explain import Nearest
+from lexilog.matching.explain import explain as explain_frame
+from lexilog.matching.index import Miss
+from lexilog.model import Frame, Match
+
+__all__ = ["explain"]
+
+# How much of a long line is shown on either side of a place.
+_AROUND = 60
+_HEADER = ("vendor", "product", "component", "level", "hostname", "process", "pid", "tag", "pri", "time", "location")
+
+
+@click.command()
+@catalog_option
+@click.argument("line", required=False)
+def explain(catalogs: tuple[Path, ...], line: str | None) -> None:
+    """Explain why LINE is recognised, or why not.
+
+    Shows which wrapping the line is in, which entry it is, which of its words are documented, and where the next
+    nearest entry stopped and what it wanted there. Without LINE one line is read from standard input.
+
+    Exit code 0 when the line is recognised, 3 when it is not.
+
+    \b
+    Example:
+      lexilog explain 'Aug  3 10:18:44 srx1 kmd[1]: KMD_VPN_UP_ALARM_USER: VPN v1 from 192.0.2.1 is up.'
+    """
+    if line is None:
+        line = sys.stdin.buffer.readline().rstrip(b"\n").decode("utf-8", "surrogateescape")
+    console = Console(highlight=False, soft_wrap=True)
+    entries = [entry for item in load_catalogs(catalogs) for entry in item.entries]
+    framed = frame(line, Context(datetime.now(UTC)))
+    if framed is None:
+        console.print("frame     none: no wrapping that is known fits this line")
+        sys.exit(FOUND)
+    _say(console, "frame", framed.kind + ": " + _header(framed))
+    found = explain_frame(framed, entries)
+    if isinstance(found.match, Miss):
+        _say(console, "entry", f"none ({found.match.reason})")
+    else:
+        _print_match(console, framed, found.match, found.format, found.words)
+    if found.nearest is not None:
+        _print_nearest(console, framed, found.nearest)
+    sys.exit(FOUND if isinstance(found.match, Miss) else 0)
+
+
+def _say(console: Console, what: str, text: Text | str) -> None:
+    console.print(Text(f"{what:<10}", style="cyan") + (text if isinstance(text, Text) else Text(_clean(text))))
+
+
+def _clean(text: str) -> str:
+    """Return a text that any terminal can show: control characters and broken bytes are escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _header(framed: Frame) -> str:
+    known = {name: getattr(framed, name) for name in _HEADER}
+    said = ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
+    cut = "; cut off" if framed.truncated else ""
+    return (said or "no header") + cut
+
+
+def _print_match(
+    console: Console, framed: Frame, match: Match, format_: str | None, words: tuple[tuple[int, int], ...]
+) -> None:
+    entry = match.entry
+    among = f" (one of {', '.join(match.candidates)})" if match.candidates else ""
+    name = Text(f"{entry.catalog} ").append(entry.id, style="bold").append(f", match {match.quality.value}{among}")
+    _say(console, "entry", name)
+    if format_ is not None:
+        _say(console, "format", format_)
+    if framed.text:
+        shown = Text(framed.text[: 20 * _AROUND])
+        for start, end in words:
+            shown.stylize("bold green", start, end)
+        shown.plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown.plain)
+        _say(console, "text", shown)
+        marks = [" "] * min(len(framed.text), 20 * _AROUND)
+        for start, end in words:
+            marks[start:end] = "~" * (min(end, len(marks)) - min(start, len(marks)))
+        _say(console, "", "".join(marks).rstrip())
+    for key, value in {**match.values, **match.pairs}.items():
+        _say(console, "value", f"{key} = {value}")
+    if match.tail:
+        _say(console, "tail", match.tail)
+
+
+def _print_nearest(console: Console, framed: Frame, nearest: Nearest) -> None:
+    _say(console, "nearest", Text(f"{nearest.entry.catalog} ").append(nearest.entry.id, style="bold"))
+    _say(console, "format", nearest.format)
+    start = max(nearest.position - _AROUND, 0)
+    window = framed.text[start : nearest.position + _AROUND]
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in window)
+    _say(console, "text", Text(shown))
+    _say(console, "", Text(" " * (nearest.position - start)).append("^ wanted ", style="yellow").append(nearest.wanted))
