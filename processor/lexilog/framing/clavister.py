@@ -40,10 +40,8 @@ _START = re.compile(
     r'(?(categories)|(?(product)|(?=(?:id|prio)="?\d)))'
 )
 _HEADERLESS = re.compile(r'id="?\d{6,8}"?\s+event="?\w')
-# What stands before a colon in upper case and is no category: severities, and the names of other formats.
-_NO_CATEGORY = frozenset(
-    ("ALERT", "CEF", "CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "LEEF", "NOTICE", "TRACE", "WARN", "WARNING")
-)
+# Without the product's token only these categories count: many a word in upper case has a colon behind it.
+_CATEGORIES = frozenset(("IKE", "IPSEC"))
 # Keys by which other vendors' lines of pairs begin.
 _FOREIGN = frozenset(("devid", "devname", "device", "device_name", "fw", "log_id", "logid", "sn", "vd"))
 # Parameters as cOS Stream names them; nearly every message has one of these.
@@ -67,6 +65,8 @@ _GROUP = (
 _MARK = re.compile(rf"{_KEY}|{_GROUP}|(?P<bracket>[\[\]])")
 # A quote that no blank, bracket or separator follows is part of the value.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.|"(?![\s\[\],;]|\Z))*+)"[,;]?', re.DOTALL)
+# An address or a number, and behind it what is left of a key: a value of that kind has no blank.
+_CUT_KEY = re.compile(r"((?:0x)?[0-9A-Fa-f.:]+) [A-Za-z_]{1,32}\Z")
 _NUMBERED = re.compile(r"(\d{1,20})[:,;]?\s+(?=\S)")
 
 
@@ -112,10 +112,11 @@ def _is_clavisters(start: re.Match[str], header: Header, body: _Body) -> bool:
         return False
     if categories is None:
         return bool(_HEADERLESS.match(start.string, start.end()))
-    if _first(categories) in _NO_CATEGORY or not _FOREIGN.isdisjoint(data):
+    if _CATEGORIES.isdisjoint(re.split(r",\s?", categories)) or not _FOREIGN.isdisjoint(data):
         return False
-    numbered = any(_is_number(data.get(name, "")) for name in _NUMBERS)
-    return numbered or bool(data.get("event")) or not _STREAM.isdisjoint(data)
+    # An id alone is any number; the product writes something beside it that others do not.
+    beside = any(_is_number(data.get(name, "")) for name in ("prio", "rev")) or "event" in data
+    return beside or not _STREAM.isdisjoint(data) or (_is_number(data.get("id", "")) and bool(body.text))
 
 
 def _frame(line: str, start: re.Match[str], header: Header, body: _Body, context: Context) -> Frame:
@@ -213,13 +214,15 @@ class _Reader:
             return quoted.end(), False
         end, _ = self.until_mark(position)
         value = self.line[position:end].strip()
+        cut = _CUT_KEY.match(value) if end == len(self.line) else None
+        value = cut[1] if cut else value
         if key in _NUMBERS and (number := _NUMBERED.match(value)):
             self.add_text(value[number.end() :])
             value = number[1]
         if key not in _TEXTS and end < len(self.line):
             value = value.removesuffix(",").removesuffix(";")
         self.add(key, value)
-        return end, False
+        return end, cut is not None
 
     def add(self, key: str, value: str) -> None:
         name = f"{self.groups[-1]}.{key}" if key in self.data and self.groups and self.groups[-1] else key

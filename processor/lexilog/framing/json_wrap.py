@@ -9,16 +9,16 @@ r"""Lines in a JSON object, which an agent or a container runtime has written ar
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from lexilog.framing.payload import START, find_payload
+from lexilog.framing.syslog import Header
 from lexilog.framing.timestamp import Context
 from lexilog.framing.unfit import hide, show
 
-__all__ = ["unwrap_json"]
+__all__ = ["Inner", "unwrap_json"]
 
 _CEE = re.compile(START + r"@cee:\s{0,8}(?=\{)")
 # Where the line stands, the surest first; a tuple is a path.
@@ -31,30 +31,30 @@ _PLACES = (
     ("event", "original"),
     ("body",),
 )
-# Whether a header stands before the object does not depend on when the line came.
-_ANY_TIME = Context(now=datetime(2000, 1, 1, tzinfo=UTC))
 
 
-def unwrap_json(line: str) -> str | None:
-    """Return the line that a JSON object holds, without its line ending; None where it holds none or is no object."""
-    start = _start(line)
-    if start is None:
+class Inner(NamedTuple):
+    """The line that an object holds, without its line ending, and the syslog header before the object."""
+
+    text: str
+    header: Header
+
+
+def unwrap_json(line: str, context: Context) -> Inner | None:
+    """Return the line that a JSON object holds; None where it holds none or is no object."""
+    if line.startswith("{"):
+        header, start = Header(), 0
+    elif "@cee:" in line and (found := find_payload(line, _CEE, context)):
+        header, start = found[0], found[1].end()
+    else:
         return None
     hidden = hide(line[start:])
     try:
         content = msgspec.json.decode(hidden)
     except (msgspec.DecodeError, RecursionError):
         return None
-    text = next((found for path in _PLACES if (found := _text(content, path))), None)
-    return text if text is None or hidden == line[start:] else show(text)
-
-
-def _start(line: str) -> int | None:
-    """Return where the object begins."""
-    if line.startswith("{"):
-        return 0
-    found = find_payload(line, _CEE, _ANY_TIME) if "@cee:" in line else None
-    return found[1].end() if found else None
+    text = next((inner for path in _PLACES if (inner := _text(content, path))), None)
+    return None if text is None else Inner(show(text) if hidden != line[start:] else text, header)
 
 
 def _text(content: Any, path: tuple[str, ...]) -> str | None:

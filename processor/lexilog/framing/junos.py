@@ -28,11 +28,12 @@ __all__ = ["parse_junos"]
 
 _TAG = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"
 _TAGGED = re.compile(rf"(?P<tag>{_TAG})(?:: {{0,8}}|\s+(?=\[))")
-# Documents typeset the hyphens as en dashes; devices print hyphens.
+# Documents typeset the hyphens as en dashes; devices print hyphens. Cisco writes alike, with ids of digits.
 _EXPLICIT = re.compile(
-    rf"%(?P<facility>[A-Z][A-Z0-9]{{0,15}})[-\u2013](?P<severity>[0-7])(?:[-\u2013](?P<tag>{_TAG}))?: {{0,8}}"
+    r"%(?P<facility>[A-Z][A-Z0-9_]{0,31})[-\u2013](?P<severity>[0-7])"
+    rf"(?:[-\u2013](?P<tag>{_TAG}|[A-Z0-9]{{1,64}}))?: {{0,8}}"
 )
-_MARKED = rf"(?={_TAGGED.pattern.replace('?P<tag>', '')}|%[A-Z][A-Z0-9]{{0,15}}[-\u2013][0-7])"
+_MARKED = rf"(?={_TAGGED.pattern.replace('?P<tag>', '')}|%[A-Z][A-Z0-9_]{{0,31}}[-\u2013][0-7])"
 _LOCATION = (
     r"\(FPC Slot \d{1,3}, PIC Slot \d{1,3}\)(?: \w{1,32}(?=\s))?"
     r"|node\d{1,2}(?:\.\w{1,32}){0,3}:?(?=\s)|SPC\d{1,3}_PIC\d{1,3}(?=\s)"
@@ -158,7 +159,9 @@ class _Line:
                 break
             if len(words) == 2 and not (word == "-" or _DIGITS.match(word)):
                 words.append("-")
-            if len(words) == 3 and not (word == "-" or _ONLY_TAG.match(word)):
+            # A message id of RFC 5424 may be any word, but then the column of the data is there.
+            has_data = facts.get("version") is not None and self.begins_data(found.end())
+            if len(words) == 3 and not (word == "-" or _ONLY_TAG.match(word) or has_data):
                 break
             words.append(word)
             position = found.end()
@@ -222,6 +225,10 @@ class _Line:
     def marked(self, position: int) -> bool:
         """Tell whether a tag or an explicit priority stands at a position."""
         return bool(_TAGGED.match(self.line, position) or _EXPLICIT.match(self.line, position))
+
+    def begins_data(self, position: int) -> bool:
+        """Tell whether structured data, or "-" for none, stands at a position."""
+        return self.line.startswith("[", position) or self.nil_data(position)
 
     def nil_data(self, position: int) -> bool:
         """Tell whether structured data is "-" at a position."""

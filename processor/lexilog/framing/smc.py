@@ -63,7 +63,7 @@ def read_facts(data: Mapping[str, str], context: Context) -> Facts:
     for name, value in data.items():
         columns.setdefault(column(name), value)
     return Facts(
-        text=_first(columns, _TEXT) or "",
+        text=_first(columns, (*_TEXT, *_SITUATION)) or "",
         time=read_stamp(_first(columns, _TIME) or "", context),
         vendor=VENDOR,
         product=PRODUCT,

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _PRIORITY = re.compile(r"(?:\d{1,9} (?=<))?<(0|[1-9]\d{0,2})>(?:(\d{1,2}) (?=[\d-]))? ?")
-_SD_ID = re.compile(r'\[([^\s=\]"\[]{1,128})(?=[\s\]])')
+_SD_ID = re.compile(r'\[([^\s=\]"\[]{1,128})(?=[\s\]]|\Z)')
 _PARAMETER = re.compile(r'\s*+([^\s=\]"\[]{1,256})="((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\\]])')
 
@@ -163,7 +163,7 @@ def _worded(header: Header, words: list[str]) -> Header | None:
                 said["pid"] = int(found["pid"])
         elif word.isdecimal() and len(word) <= 10 and "process" in said and "pid" not in said:
             said["pid"] = int(word)
-        elif header.version is not None and "process" in said and word != "-":
+        elif header.version is not None and "process" in said and "tag" not in said and word != "-":
             said["tag"] = word
         elif word not in ("-", ":"):
             return None

@@ -321,3 +321,26 @@ def test_hostile_lines_come_back(start: str, part: str) -> None:
     """A line of a mebibyte is read in one pass whatever it repeats."""
     found = parse_clavister(start + part * ((1 << 20) // len(part)), CONTEXT)
     assert found is None or found.kind == "clavister"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sep  1 10:00:00 host DHCPD: id=803 lease expired",
+        "Sep  1 10:00:00 host TASK: id=770 done",
+        "Sep  1 10:00:00 host IKE: id=803",
+        "Dec 27 05:58:05 KMD_VPN_DOWN_ALARM_USER: VPN id=530 from 192.0.2.1 is down.",
+        "Dec 27 05:58:05 KMD_PM_NO_ACTIVE_PEER: no peer for SA iface=st0",
+    ],
+)
+def test_a_number_alone_is_no_proof(line: str) -> None:
+    """Without the product's token it takes a category of its own, and more than an id that any program may write."""
+    assert parse_clavister(line, CONTEXT) is None
+
+
+def test_a_line_that_is_cut_inside_a_key() -> None:
+    """What is left of the key is no part of an address or number before it, and the frame says that it is cut."""
+    found = parse_clavister("<134>[2024-09-01 13:04:11] EFW: IKE: id=803 localip=192.0.2.1 localp", CONTEXT)
+    assert found is not None
+    assert (found.data or {})["localip"] == "192.0.2.1"
+    assert found.truncated

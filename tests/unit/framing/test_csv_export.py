@@ -81,7 +81,7 @@ def test_a_first_cell_that_is_no_time(cell: str) -> None:
         (("Timestamp", "Information Message", "Facility"), "one", "two"),
         (("creation time", "infomsg", "FACILITY"), "one", "two"),
         (("TIMESTAMP", "SITUATION", "INFO_MSG"), "two", None),
-        (("TIMESTAMP", "SITUATION", "EVENT"), "", None),
+        (("TIMESTAMP", "SITUATION", "EVENT"), "one", None),
     ],
 )
 def test_names_of_columns(columns: tuple[str, ...], text: str, component: str | None) -> None:

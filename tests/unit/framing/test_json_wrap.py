@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lexilog.framing import Context, frame
 from lexilog.framing.json_wrap import unwrap_json
 
+CONTEXT = Context(datetime(2026, 1, 15, 12, 0, tzinfo=UTC))
 LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_X: text"
+
+
+def _text(line: str) -> str | None:
+    found = unwrap_json(line, CONTEXT)
+    return None if found is None else found.text
 
 
 @pytest.mark.parametrize(
@@ -31,14 +39,14 @@ LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_X: text"
 )
 def test_where_agents_put_a_line(content: dict[str, object]) -> None:
     """The line stands under one of the usual names, as text, and comes without its line ending."""
-    assert unwrap_json(json.dumps(content)) == LINE
-    assert unwrap_json(json.dumps(content, indent=1) + "\n") == LINE
+    assert _text(json.dumps(content)) == LINE
+    assert _text(json.dumps(content, indent=1) + "\n") == LINE
 
 
 def test_of_several_texts_the_surest_counts() -> None:
     """What the runtime calls the log goes before a message, whatever the order in the object."""
-    assert unwrap_json('{"body":"c","message":"b","log":"a"}') == "a"
-    assert unwrap_json('{"body":"c","event":{"original":"d"}}') == "d"
+    assert _text('{"body":"c","message":"b","log":"a"}') == "a"
+    assert _text('{"body":"c","event":{"original":"d"}}') == "d"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,7 @@ def test_of_several_texts_the_surest_counts() -> None:
 )
 def test_cee(start: str) -> None:
     """CEE marks the object, so that a syslog header may stand before it."""
-    assert unwrap_json(f'{start}{{"msg":"{LINE}"}}') == LINE
+    assert _text(f'{start}{{"msg":"{LINE}"}}') == LINE
 
 
 @pytest.mark.parametrize(
@@ -88,26 +96,26 @@ def test_cee(start: str) -> None:
 )
 def test_what_holds_no_line(line: str) -> None:
     """What is no JSON object, holds no text, or stands in other text, holds no line."""
-    assert unwrap_json(line) is None
+    assert _text(line) is None
 
 
 def test_bytes_that_are_no_utf8_pass() -> None:
     """Lone surrogates and escaped characters of any kind come out as they went in."""
-    assert unwrap_json('{"log":"a\udcffb \udc80\\u0000\\u00e9 \\ud83d\\ude00\\n"}') == "a\udcffb \udc80\0é \U0001f600"
+    assert _text('{"log":"a\udcffb \udc80\\u0000\\u00e9 \\ud83d\\ude00\\n"}') == "a\udcffb \udc80\0é \U0001f600"
 
 
 @pytest.mark.parametrize("piece", ["{", '{"log":', '{"a":', "[", '"', "\\", '"a":"b",', "a", " ", "\udcff", "1,"])
 @pytest.mark.parametrize("start", ["{", '{"a":[', '{"log":"', '{"log":"x","a":', "@cee: {", "<30>1 "])
 def test_very_long_lines_come_back(start: str, piece: str) -> None:
     """A hostile line of a megabyte holds nothing: none of these is an object that ends."""
-    assert unwrap_json(start + piece * (1_000_000 // len(piece))) is None
+    assert _text(start + piece * (1_000_000 // len(piece))) is None
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_comes_back(text: str) -> None:
     """Whatever was put into an object comes out of it, but for line endings."""
-    assert unwrap_json(json.dumps({"log": text})) == (text.rstrip("\r\n") or None)
-    assert unwrap_json(json.dumps({"log": text}, ensure_ascii=False)) == (text.rstrip("\r\n") or None)
+    assert _text(json.dumps({"log": text})) == (text.rstrip("\r\n") or None)
+    assert _text(json.dumps({"log": text}, ensure_ascii=False)) == (text.rstrip("\r\n") or None)
 
 
 PIECES = st.sampled_from(
@@ -120,11 +128,22 @@ PIECES = st.sampled_from(
 def test_any_line_holds_one_or_not(text: str) -> None:
     """No text makes it raise, and what comes out does not end in a line ending."""
     for line in (text, "{" + text, '{"log":"' + text + '"}', "@cee:" + text):
-        found = unwrap_json(line)
+        found = _text(line)
         assert found is None or (found and found == found.rstrip("\r\n"))
 
 
 def test_any_cut_holds_no_line() -> None:
     """An object that is cut is none."""
     line = json.dumps({"log": f"{LINE}\n", "stream": "stdout"})
-    assert [cut for cut in range(len(line)) if unwrap_json(line[:cut]) is not None] == []
+    assert [cut for cut in range(len(line)) if _text(line[:cut]) is not None] == []
+
+
+def test_the_header_before_an_object_fills_what_the_line_lacks() -> None:
+    """Host, time and PRI of the outer header count where the line inside has none of its own."""
+    found = frame('<30>1 2025-08-03T10:18:44Z srx1 app 12 - - @cee: {"msg":"KMD_X: text"}', CONTEXT)
+    assert found is not None
+    assert (found.hostname, found.pri, found.tag, found.text) == ("srx1", 30, "KMD_X", "text")
+    assert found.time == datetime(2025, 8, 3, 10, 18, 44, tzinfo=UTC)
+    inner = frame(f'<13>1 2025-01-01T00:00:00Z relay app 12 - - @cee: {{"msg":"{LINE}"}}', CONTEXT)
+    assert inner is not None
+    assert (inner.hostname, inner.pri, inner.process) == ("srx1", 30, "kmd")
