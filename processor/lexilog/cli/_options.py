@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["FOUND", "catalog_option", "csv_columns_option"]
+from lexilog.errors import SettingsError
+from lexilog.framing.csv_export import columns_of
+from lexilog.service.settings import read_zone
+
+__all__ = ["FOUND", "catalog_option", "csv_columns_option", "timezone_option"]
 
 # Exit code of a command that looked and found something: problems, differences, a line that is not known.
 FOUND = 3
@@ -22,8 +27,10 @@ def catalog_option(command: _F) -> _F:
         "--catalog",
         "catalogs",
         multiple=True,
-        type=click.Path(exists=True, path_type=Path),
+        type=click.Path(path_type=Path),
         metavar="PATH",
+        envvar="LEXILOG_CATALOG",
+        show_envvar=True,
         help="Catalogue or overlay file, or a directory of such files, to know besides what is shipped; may be given "
         "several times.",
     )
@@ -33,8 +40,14 @@ def catalog_option(command: _F) -> _F:
 def csv_columns_option(command: _F) -> _F:
     """Add ``--csv-columns``: what the cells of comma-separated lines are."""
 
-    def split(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-        return tuple(name.strip() for name in value.split(",")) if value else ()
+    def split(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in value.split(",")) if value else ()
+        if names and columns_of(value) is None:
+            problem = (
+                f"'{value}' names no time (TIMESTAMP), or neither INFO_MSG nor SITUATION; use the export's own names"
+            )
+            raise click.BadParameter(problem)
+        return names
 
     option = click.option(
         "--csv-columns",
@@ -43,5 +56,25 @@ def csv_columns_option(command: _F) -> _F:
         metavar="NAME,NAME,...",
         help="Names of the columns of comma-separated lines, in order, as the export names them (TIMESTAMP, FACILITY, "
         "INFO_MSG ...).",
+    )
+    return option(command)
+
+
+def timezone_option(command: _F) -> _F:
+    """Add ``--timezone``: the zone of times that name none."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, value: str) -> tzinfo:
+        try:
+            return read_zone(value)
+        except SettingsError as error:
+            raise click.BadParameter(str(error)) from error
+
+    option = click.option(
+        "--timezone",
+        default="UTC",
+        show_default=True,
+        callback=read,
+        metavar="ZONE",
+        help="IANA time zone of times that name none.",
     )
     return option(command)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from lexilog.catalog.sources import load_catalogs
-from lexilog.cli._options import catalog_option, csv_columns_option
+from lexilog.cli._options import catalog_option, csv_columns_option, timezone_option
 from lexilog.enrich.document import encode_json
-from lexilog.errors import LexilogError, SettingsError
-from lexilog.framing.csv_export import columns_of
-from lexilog.model import Enriched, Outcome, Record
+from lexilog.errors import LexilogError
+from lexilog.model import Enriched, Outcome
 from lexilog.pipeline import Pipeline
-from lexilog.service.lines import FRAMINGS
+from lexilog.service.lines import FRAMINGS, RecordReader
 from lexilog.service.multiline import Joiner
-from lexilog.service.settings import read_zone
 
 __all__ = ["enrich"]
 
@@ -34,9 +31,7 @@ _QUALITIES = ("exact", "prefix", "loose", "id_only")
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE|-]...")
-@click.option(
-    "--timezone", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone of times that name none."
-)
+@timezone_option
 @catalog_option
 @csv_columns_option
 @click.option(
@@ -54,7 +49,7 @@ _QUALITIES = ("exact", "prefix", "loose", "id_only")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress on standard error.")
 def enrich(
     files: tuple[str, ...],
-    timezone: str,
+    timezone: tzinfo,
     catalogs: tuple[Path, ...],
     csv_columns: tuple[str, ...],
     framing: str,
@@ -79,11 +74,7 @@ def enrich(
       lexilog enrich /var/log/messages | jq -c 'select(.lexilog.impact == "down")'
       tail -F /var/log/remote/srx1.log | lexilog enrich -
     """
-    try:
-        zone = read_zone(timezone)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
-    pipeline = Pipeline(load_catalogs(catalogs), zone=zone, columns=csv_columns)
+    pipeline = Pipeline(load_catalogs(catalogs), zone=timezone, columns=csv_columns)
     if sys.stdout is None or (sys.stdin is None and "-" in (files or ("-",))):
         raise LexilogError("standard input or standard output is closed")
     tally: Counter[str] = Counter()
@@ -95,7 +86,7 @@ def enrich(
             try:
                 stream: Any = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115
                 with stream as source:
-                    records = _Lines(source, framing, Joiner() if multiline else None)
+                    records = RecordReader(source, framing, Joiner() if multiline else None)
                     _enrich_stream(pipeline, records, tally, progress, task)
             except _OutputError as error:
                 if not isinstance(error.__cause__, BrokenPipeError):
@@ -113,58 +104,8 @@ class _OutputError(Exception):
     """Standard output cannot be written."""
 
 
-class _Lines:
-    """The records of one input: lines, or several of them joined; each with the head of its table, if it is in one.
-
-    Args:
-        source: the input.
-        framing: how its lines are told apart.
-        joiner: joins what belongs together; None leaves every line alone.
-    """
-
-    def __init__(self, source: BinaryIO, framing: str, joiner: Joiner | None) -> None:
-        self._source = source
-        self._chunks = FRAMINGS[framing](source)
-        self._joiner = joiner
-        self._columns: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[tuple[list[Record], int]]:
-        """Yield records that became ready together, and how many bytes of input they took."""
-        while True:
-            if self._joiner is not None and not self._comes_in_time(self._joiner.waits_until):
-                yield [self._record(line) for line in self._joiner.flush(time.monotonic())], 0
-                continue
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            size = sum(map(len, chunk)) + len(chunk)
-            lines = [line.decode("utf-8", "surrogateescape") for line in chunk]
-            yield [self._record(line) for line in self._joined(lines)], size
-        if self._joiner is not None:
-            yield [self._record(line) for line in self._joiner.flush()], 0
-
-    def _comes_in_time(self, until: float | None) -> bool:
-        """Wait for more input; tell whether there is some before a record has waited too long."""
-        if until is None:
-            return True
-        return bool(select.select([self._source], [], [], max(until - time.monotonic(), 0))[0])
-
-    def _joined(self, lines: list[str]) -> Iterator[str]:
-        if self._joiner is None:
-            yield from lines
-            return
-        now = time.monotonic()
-        yield from self._joiner.flush(now)
-        for line in lines:
-            yield from self._joiner.feed(line, now)
-
-    def _record(self, line: str) -> Record:
-        self._columns = columns_of(line) or self._columns
-        return Record(line=line, columns=self._columns)
-
-
 def _enrich_stream(
-    pipeline: Pipeline, records: _Lines, tally: Counter[str], progress: Progress | None, task: TaskID | None
+    pipeline: Pipeline, records: RecordReader, tally: Counter[str], progress: Progress | None, task: TaskID | None
 ) -> None:
     out = sys.stdout.buffer
     for batch, size in records:

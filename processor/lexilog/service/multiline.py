@@ -173,7 +173,8 @@ class Joiner:
     """Joins lines to records.
 
     A line goes on with the record of the line before it if that is in the middle of an object or an entry, and the line
-    has no header of its own, or the same gateway's. Lines of other devices may stand between them.
+    has no header of its own, or the same gateway's. Lines of other devices may stand between them; where the records of
+    two devices are open at once, a line without a header is left alone, because it does not say whose it is.
 
     Args:
         max_lines: the most lines of a record.
@@ -205,6 +206,13 @@ class Joiner:
         known = _read(line, bool(self._open))
         if known.device is not None:
             self._device = known.device
+        elif len(self._open) > 1:
+            # It may be any device's, and a guess could give one device's values to another. In case it is of the
+            # device of the line before, that one's record goes first.
+            if self._device in self._open:
+                finished.append(self._release(self._device))
+            finished.append(line)
+            return finished
         record = self._open.get(self._device)
         if record is not None:
             if self._goes_on(record, line, known):

@@ -237,13 +237,25 @@ def test_a_record_that_is_never_finished_is_not_held_back() -> None:
         assert running.wait(30) == 0
 
 
+def test_half_a_line_does_not_hold_back_an_open_record() -> None:
+    """While the next line is still on its way the record before it leaves when its time is up."""
+    command = [LEXILOG, "enrich", "--multiline", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(CUT[0] + b"\n  half")
+        running.stdin.flush()
+        assert json.loads(running.stdout.readline())["event"]["original"].encode() == CUT[0]
+        running.stdin.close()
+        assert json.loads(running.stdout.readline())["event"]["original"] == "  half"
+        assert running.wait(30) == 0
+
+
 def test_messages_with_their_length_before_them() -> None:
     """With --framing octet-counted a line feed inside a message is part of it."""
-    message = b"\n".join(CUT)
-    done = _run(
-        "enrich", "-q", "--framing", "octet-counted", stdin=b"%d %s%d %s" % (len(DOWN), DOWN, len(message), b"<3>")
-    )
-    assert [json.loads(line)["event"]["original"] for line in done.stdout.splitlines()] == [DOWN.decode(), "<3>"]
+    lines = [DOWN, b"<3>" + b"\n".join(CUT)]
+    done = _run("enrich", "-q", "--framing", "octet-counted", stdin=b"".join(b"%d %s" % (len(x), x) for x in lines))
+    assert [json.loads(line)["event"]["original"].encode() for line in done.stdout.splitlines()] == lines
 
 
 def test_columns_of_a_table_are_read_from_its_head(tmp_path: Path) -> None:
@@ -256,3 +268,7 @@ def test_columns_of_a_table_are_read_from_its_head(tmp_path: Path) -> None:
     assert found[1]["lexilog"]["variables"]["NODE_ID"] == "gw1 node 1"
     done = _run("enrich", "-q", "--csv-columns", "TIMESTAMP,NODE_ID,FACILITY,INFO_MSG", stdin=rows)
     assert json.loads(done.stdout)["lexilog"]["catalog"]["id"] == "esp"
+    planted = b"Aug  3 10:18:44 gw1 sshd[1]: Invalid user x,TIMESTAMP,SITUATION\n"
+    done = _run("enrich", "-q", stdin=DOWN + b"\n" + planted + head + rows + DOWN)
+    assert json.loads(done.stdout.splitlines()[-1])["lexilog"]["match"]["quality"] == "exact"
+    assert "names no time" in _run("enrich", "--csv-columns", "a,b").stderr.decode()

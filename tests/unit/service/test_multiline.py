@@ -151,19 +151,15 @@ def test_devices_do_not_mix() -> None:
 
 
 def test_a_line_without_header_is_of_the_device_of_the_line_before() -> None:
-    """It goes on with that device's record, or with none."""
-    lines = [
-        HEADER + PARTS[0],
-        OTHER + PARTS[0],
-        '"x":1',
-        "Oct  2 13:45:36 gw3 hello",
-        '"y":2',
-        "}}",
-        HEADER + '"z":3}}',
-    ]
-    assert _join(lines) == [
-        lines[3], lines[4], lines[5], "\n".join([lines[0], lines[6]]), "\n".join([lines[1], lines[2]]),
-    ]  # fmt: skip
+    """It goes on with that device's record, or with none where a line of another device stands between."""
+    lines = [HEADER + PARTS[0], '"x":1', "Oct  2 13:45:36 gw3 hello", '"y":2', HEADER + '"z":3}}']
+    assert _join(lines) == [lines[2], lines[3], "\n".join([lines[0], lines[1], lines[4]])]
+
+
+def test_a_line_that_could_be_of_two_devices_is_of_none() -> None:
+    """Where two records are open, a line without a header is not guessed to be of one of them."""
+    lines = [HEADER + PARTS[0], OTHER + PARTS[0], '"device":"phone of the first"}}', HEADER + "}}", OTHER + "}}"]
+    assert _join(lines) == [lines[1], lines[2], "\n".join([lines[0], lines[3]]), lines[4]]
 
 
 def test_another_line_of_the_device_ends_its_record() -> None:
