@@ -193,6 +193,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         severity: the vendor's word; None where only the line tells.
         facility: the vendor's word.
         facility_code: the syslog facility number 0 to 23.
+        facilities: every facility word of the vendor, and its number.
         categories: the vendor's log categories.
         type: ``event`` or ``error``, as the vendor says.
         impact: our own second opinion: ``none``, ``degraded``, ``down`` or ``security``.
@@ -212,7 +213,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         components: the components, lower case, that may have written it; empty where it does not matter.
         needs_component: a line that names no component is not this message.
         where: of several entries with one text the one whose named values are among these, lower case.
-        id_decides: a line that carries an id is never recognised as this entry by its text.
         exact_without_id: a line without an id is this entry only if it has its whole text and nothing more.
         tail: the list that may follow the text.
         absent: values that mean "there is none".
@@ -237,6 +237,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     severity: str | None
     facility: str | None
     facility_code: int | None
+    facilities: Mapping[str, int | None]
     categories: tuple[str, ...]
     type: str | None
     impact: str
@@ -256,7 +257,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     components: frozenset[str]
     needs_component: bool
     where: Mapping[str, frozenset[str]]
-    id_decides: bool
     exact_without_id: bool
     tail: Tail | None
     absent: frozenset[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ __all__ = ["Document"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Keys = TypeVar("_Keys")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -23,16 +26,17 @@ class Document:
 
     Args:
         path: the file; read as UTF-8.
+        text: its content, where it is not written yet.
 
     Raises:
         CatalogError: the file cannot be read, is not YAML, or names a key twice.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
         self._marks: dict[tuple[str | int, ...], yaml.Mark] = {}
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8") if text is None else text
             root = yaml.compose(text, Loader=_Loader)
         except OSError as error:
             raise CatalogError(path, 1, 1, f"cannot be read: {error.strerror}") from error
@@ -85,7 +89,7 @@ class Document:
         try:
             return msgspec.convert(data, keys)
         except msgspec.ValidationError as error:
-            raise self._error_of(str(error), path) from error
+            raise self._error_of(str(error), keys, path) from error
 
     def line(self, *path: str | int) -> int:
         """Return the line of the value under `path`, or of its nearest parent that exists, counted from 1."""
@@ -97,8 +101,54 @@ class Document:
             path = path[:-1]
         return self._at(self._marks[path], problem)
 
-    def _error_of(self, text: str, base: tuple[str | int, ...]) -> CatalogError:
+    def _error_of(self, text: str, keys: Any, base: tuple[str | int, ...]) -> CatalogError:
         """Return an error from the text of a msgspec error, which ends in `` - at `$.path[0]` ``."""
         problem, _, where = text.partition(" - at `$")
         path = tuple(name or int(index) for name, index in _STEP.findall(where.rstrip("`")) if name or index)
+        wanted = _expected(msgspec.inspect.type_info(keys), path)
+        if found := _UNKNOWN.search(problem):
+            path = (*path, found[1])
+            problem = f"key '{found[1]}' is not known here{_meant(found[1], wanted)}"
+        elif found := _MISSING.search(problem):
+            problem = f"key '{found[1]}' is missing"
+        else:
+            key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
+            problem = f"{key}: {problem}{_said(problem, wanted)}"
         return self.error(problem, *base, *path)
+
+
+def _expected(kind: Any, path: tuple[str | int, ...]) -> Any:
+    """Return what a type has at a path, as `msgspec.inspect` describes it."""
+    for step in path:
+        kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+        kind = next((inner for inner in (_inside(one, step) for one in kinds) if inner is not None), None)
+    return kind
+
+
+def _inside(kind: Any, step: str | int) -> Any:
+    if isinstance(kind, msgspec.inspect.StructType):
+        return next((field.type for field in kind.fields if field.encode_name == step), None)
+    if isinstance(kind, msgspec.inspect.DictType):
+        return kind.value_type
+    return getattr(kind, "item_type", None)
+
+
+def _meant(name: str, kind: Any) -> str:
+    known = [field.encode_name for field in getattr(kind, "fields", ())]
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; is '{near[0]}' meant?" if near else f"; known are {', '.join(known)}"
+
+
+def _said(problem: str, kind: Any) -> str:
+    """Return what would be right, where the problem alone does not say it."""
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    values = [str(value) for one in kinds for value in getattr(one, "values", ())]
+    if "enum value" in problem and values:
+        return f"; it is one of {', '.join(values)}"
+    if "Expected `str`, got" in problem:
+        return "; put it in quotes"
+    if "Expected `array`" in problem:
+        return "; write a list: [...]"
+    if "matching regex" in problem:
+        return "; small letters and digits, with _ or - between them"
+    return ""

@@ -10,7 +10,7 @@ import msgspec
 from lexilog.catalog.load import Catalog
 from lexilog.model import Entry
 
-__all__ = ["Difference", "differences"]
+__all__ = ["Difference", "bare", "differences"]
 
 # What a vendor's document says, and an importer reads.
 _FACTS = ("title", "severity", "facility", "type", "categories", "parameters", "vendor_action", "diagnostics", "role")
@@ -51,7 +51,7 @@ def differences(old: Catalog, new: Catalog) -> list[Difference]:
 
 
 def _changes(old: Entry, new: Entry) -> Iterator[Difference]:
-    ours, theirs = {_bare(text) for text in old.formats}, {_bare(text) for text in new.formats}
+    ours, theirs = {bare(text) for text in old.formats}, {bare(text) for text in new.formats}
     if bool(ours) != bool(theirs) or (ours and not ours & theirs):
         yield Difference(new.id, "format", _format(old), _format(new))
     for name in _FACTS:
@@ -64,7 +64,7 @@ def _format(entry: Entry) -> str:
     return entry.formats[0] if entry.formats else ""
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Return a format without the marks of its variables."""
     return _BRACES.sub(lambda found: found[0][0] if len(found[0]) == 2 else "", text)
 

@@ -45,7 +45,8 @@ def lint(catalogs: Iterable[Catalog]) -> list[Problem]:
 
 def _incomplete(entry: Entry) -> list[str]:
     said = [f"has no {name}: say it in a sentence or two" for name in _TEXTS if not getattr(entry, name)]
-    said += [f"'{name}' was guessed: look at it, then take it off the entry's review list" for name in entry.review]
+    guessed = (name for name in entry.review if name != "texts")
+    said += [f"'{name}' was guessed: look at it, then take it off the entry's review list" for name in guessed]
     for name in _TEXTS:
         text = getattr(entry, name)
         if len(text) > _LONGEST:
@@ -79,7 +80,7 @@ def _ambiguous(entry: Entry, seen: dict[tuple[str, str], Entry]) -> list[str]:
 
 
 def _told_apart(one: Entry, other: Entry) -> bool:
-    if one.code and other.code and one.id_decides and not (one.parameters or other.parameters):
+    if one.code and other.code and not (one.parameters or other.parameters):
         return True
     apart = one.components and other.components and not one.components & other.components
     devices = one.devices and other.devices and not one.devices & other.devices

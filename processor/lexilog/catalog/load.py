@@ -11,13 +11,15 @@ import msgspec
 from lexilog.catalog._yaml import Document
 from lexilog.catalog.fields import TYPED, ecs, fields
 from lexilog.catalog.schema import EntryKeys, EventKeys, FileKeys, LevelKeys, VariableKeys
-from lexilog.enrich.severity import OTEL_NUMBERS
+from lexilog.catalog.severity import OTEL_NUMBERS
 from lexilog.matching.template import parse_format
 from lexilog.matching.types import TYPES
 from lexilog.model import Entry, Event, Level, Place, Tail, Variable
 
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
 
+# Wrappings in which every vendor writes, so that an id alone says nothing.
+_NAMING = ("cef", "leef")
 _Located = tuple[str, tuple[str | int, ...]]
 
 
@@ -57,17 +59,24 @@ def read_catalog(document: Document) -> Catalog:
     for name, tail in file.tails.items():
         _check_variables(document, tail.labels, "tails", name, "labels")
         _check_variables(document, tail.attributes, "tails", name, "attributes")
+    frames = (file.frame,) if isinstance(file.frame, str) else file.frame
+    if not file.devices and (named := [frame for frame in frames if frame in _NAMING]):
+        problem = (
+            f"lines in {named[0]} are told apart by vendor and product; name them as the lines do: "
+            "devices: [{vendor: Example, product: Gateway}]"
+        )
+        raise document.error(problem, "frame")
     for stated, word in file.levels.items():
         if word not in file.severities:
             raise document.error(f"severity '{word}' is not among the file's severities", "levels", stated)
     seen: dict[str, int] = {}
-    entries = []
+    entries, reader = [], _Reader(document, file)
     for number, raw in enumerate(file.entries):
         if raw.id in seen:
             first = document.line("entries", seen[raw.id], "id")
             raise document.error(f"id '{raw.id}' is already taken in line {first}", "entries", number, "id")
         seen[raw.id] = number
-        entries.append(_Reader(document, file).entry(raw, number))
+        entries.append(reader.entry(raw, number))
     return Catalog(
         name=file.name,
         title=file.title,
@@ -84,11 +93,11 @@ class _Reader:
     def __init__(self, document: Document, file: FileKeys) -> None:
         self.document = document
         self.file = file
+        self.frames = (file.frame,) if isinstance(file.frame, str) else file.frame
         self.levels = _levels(file)
         self.observer = msgspec.structs.asdict(file.observer)
         self.source = msgspec.structs.asdict(file.source)
         self.devices = frozenset((device.vendor.lower(), device.product.lower()) for device in file.devices)
-        self.id_decides = any(file.coded if raw.coded is None else raw.coded for raw in file.entries)
 
     def entry(self, raw: EntryKeys, number: int) -> Entry:
         """Check an entry and fill in what the file says for all."""
@@ -116,6 +125,7 @@ class _Reader:
             severity=raw.severity,
             facility=raw.facility,
             facility_code=file.facilities[raw.facility] if raw.facility is not None else None,
+            facilities=file.facilities,
             categories=raw.categories,
             type=raw.type,
             impact=raw.impact,
@@ -129,13 +139,12 @@ class _Reader:
             role=raw.role,
             provenance=raw.provenance,
             diagnostics=raw.diagnostics,
-            frames=(file.frame,) if isinstance(file.frame, str) else file.frame,
+            frames=self.frames,
             devices=self.devices,
             processes=file.processes if raw.processes is None else raw.processes,
             components=frozenset(name.lower() for name in components),
             needs_component=raw.needs_component,
             where={name: frozenset(text.lower() for text in texts) for name, texts in raw.where.items()},
-            id_decides=self.id_decides,
             exact_without_id=file.without_id == "exact",
             tail=Tail(_variables(tail.labels), _variables(tail.attributes)) if tail else None,
             absent=frozenset(file.absent),
@@ -164,6 +173,10 @@ class _Reader:
         if raw.component is not None and raw.component not in file.components:
             problem = f"component '{raw.component}' is not among the file's components"
             raise document.error(problem, *where, "component")
+        known = {**file.variables, **raw.variables}
+        for name in raw.where:
+            if name not in known:
+                raise document.error(f"where: variable '{name}' is not declared", *where, "where", name)
         if raw.format is None and raw.component is None and not (file.coded if raw.coded is None else raw.coded):
             raise document.error("has neither a format nor a component, and no line carries its id", *where)
 
@@ -175,7 +188,7 @@ class _Reader:
         for at, name in enumerate(raw.parameters):
             if name not in declared:
                 raise self.document.error(f"parameter '{name}' is not declared", "entries", number, "parameters", at)
-        by_name = self.file.frame != "junos"
+        by_name = self.frames != ("junos",)
         wanted = used | set(raw.variables) | set(raw.parameters)
         return {name: item for name, item in declared.items() if by_name or name in wanted}
 

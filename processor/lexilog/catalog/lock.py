@@ -68,7 +68,9 @@ def check_lock(lock: dict[str, Locked], catalogs: Iterable[Catalog]) -> list[str
 
 
 def _hash(entry: Entry) -> str:
-    content = {name: value for name, value in msgspec.structs.asdict(entry).items() if name not in _NOT_CONTENT}
+    # What is empty is left out, so that a new attribute which an entry does not use changes no hash.
+    every = msgspec.structs.asdict(entry).items()
+    content = {name: value for name, value in every if value and name not in _NOT_CONTENT}
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 
 

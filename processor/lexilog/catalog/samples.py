@@ -31,6 +31,7 @@ SAMPLE_VALUES = {
     "text": "no route to host",
 }
 
+_SPECIAL, _BACKSLASH = re.compile(r'(["\\\]])'), r"\\\1"
 _VARIABLE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 
@@ -50,7 +51,12 @@ def samples(entry: Entry) -> Iterator[Sample]:
         values[name] = SAMPLE_VALUES[entry.variables[name].type]
     values |= {name: min(texts) for name, texts in entry.where.items()}
     for frame in entry.frames:
-        yield Sample(frame, _WRITERS[frame](entry, text, values), values, _CSV_COLUMNS if frame == "csv" else ())
+        beside = _beside(entry, values)
+        columns = (*_CSV_COLUMNS, *beside) if frame == "csv" else ()
+        # Neither an untagged Junos line nor any syslog line has a place for values beside its text.
+        has_place = frame != "syslog" and not (frame == "junos" and entry.code is None)
+        said = values if has_place else {name: value for name, value in values.items() if name not in beside}
+        yield Sample(frame, _WRITERS[frame](entry, text, values), said, columns)
 
 
 def _filled(entry: Entry, text: str) -> tuple[str, dict[str, str]]:
@@ -81,6 +87,11 @@ def _pri(entry: Entry) -> int:
 
 def _junos(entry: Entry, text: str, values: Mapping[str, str]) -> str:
     process = entry.processes[0] if entry.processes else "daemon"
+    beside = _beside(entry, values)
+    if beside and entry.code:
+        data = " ".join(f'{name}="{_SPECIAL.sub(_BACKSLASH, value)}"' for name, value in beside.items())
+        head = f"<{_pri(entry)}>1 2025-08-03T10:18:44Z gw1.example {process} 14162 {entry.code}"
+        return f"{head} [junos@2636.1.1.1.2.129 {data}] {text}"
     tag = f"{entry.code}: " if entry.code else ""
     return f"<{_pri(entry)}>Aug  3 10:18:44 gw1.example {process}[14162]: {tag}{text}"
 
@@ -147,17 +158,19 @@ def _key_value(entry: Entry, text: str, values: Mapping[str, str]) -> str:
         "Facility": _component(entry, ""),
         "InfoMsg": text,
     }
+    data |= _beside(entry, values)
     quoted = ('"' + value.replace('"', '""') + '"' for value in data.values())
     return ",".join(f"{name}={value}" for name, value in zip(data, quoted, strict=True))
 
 
 def _csv(entry: Entry, text: str, values: Mapping[str, str]) -> str:
-    cells = ("2025-08-03 10:18:44", "192.0.2.1", _component(entry, ""), text)
+    cells = ("2025-08-03 10:18:44", "192.0.2.1", _component(entry, ""), text, *_beside(entry, values).values())
     return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
 
 
 def _xml(entry: Entry, text: str, values: Mapping[str, str]) -> str:
     cells = {"TIMESTAMP": "2025-08-03 10:18:44", "FACILITY": _component(entry, ""), "INFO_MSG": text}
+    cells |= _beside(entry, values)
     escaped = {name: cell.replace("&", "&amp;").replace("<", "&lt;") for name, cell in cells.items()}
     return "<LOG_ENTRY>" + "".join(f"<{name}>{cell}</{name}>" for name, cell in escaped.items()) + "</LOG_ENTRY>"
 

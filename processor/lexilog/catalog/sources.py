@@ -10,20 +10,30 @@ from pathlib import Path
 import msgspec
 
 from lexilog.catalog._yaml import Document
+from lexilog.catalog.compare import bare
 from lexilog.catalog.load import Catalog, load_catalog, read_catalog
 from lexilog.catalog.schema import ChangeKeys, OverlayKeys, VendorTextKeys
 from lexilog.errors import CatalogError
+from lexilog.matching.index import frame_kinds
 from lexilog.model import Entry
 
-__all__ = ["ENTRY_POINTS", "load_catalogs", "shipped_catalogs", "vendor_texts"]
+__all__ = ["ENTRY_POINTS", "VENDOR_TEXT", "load_catalogs", "shipped_catalogs", "vendor_texts"]
 
 # The group of entry points under which an installed package offers catalogues: each names a package with YAML files.
 ENTRY_POINTS = "lexilog.catalogs"
 
+# How the name of a file with the vendor's own sentences ends.
+VENDOR_TEXT = ".vendor-text.yaml"
+
 _ENTRIES = Path(__file__).resolve().parent / "entries"
 _SUFFIXES = (".yaml", ".yml")
-# What a draft only guesses, and what a better-known entry with the same id can give in its place.
-_GUESSED = ("impact", "event", "variables")
+# What a draft only guesses, as its review list names it, and what of the entry with the same id stands in its place.
+_GUESSED = {"impact": "impact", "event": "event", "variables": "variables", "format": "formats"}
+# What a draft lacks altogether.
+_TAKEN_OVER = (
+    "explanation", "cause", "action", "protocol", "phase", "role", "processes", "components", "devices", "tail",
+    "absent", "notes", "reference",
+)  # fmt: skip
 
 
 def shipped_catalogs() -> tuple[Catalog, ...]:
@@ -47,15 +57,15 @@ def load_catalogs(paths: Sequence[Path] = ()) -> tuple[Catalog, ...]:
         CatalogError: a file cannot be used; two catalogues have the same name, or claim an id in the same wrapping.
     """
     catalogs, overlays = list(shipped_catalogs()), []
-    for path in (*_offered(), *paths):
-        for file in _files(path):
-            document = Document(file)
-            if isinstance(document.data, dict) and "vendor_text_of" in document.data:
-                continue
-            if isinstance(document.data, dict) and "overlay" in document.data:
-                overlays.append(document)
-            else:
-                catalogs.append(read_catalog(document))
+    files = [file for path in (*_offered(), *paths) for file in _files(path)]
+    # The same file may be reached in two ways.
+    for file in {file.resolve(): file for file in files}.values():
+        document = Document(file)
+        kind = set(document.data) if isinstance(document.data, dict) else set()
+        if "overlay" in kind:
+            overlays.append(document)
+        else:
+            catalogs.append(read_catalog(document))
     _check_names(catalogs)
     catalogs = _replaced(catalogs)
     for document in overlays:
@@ -65,7 +75,7 @@ def load_catalogs(paths: Sequence[Path] = ()) -> tuple[Catalog, ...]:
 
 
 def vendor_texts(paths: Sequence[Path]) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the vendor's own sentences by catalogue and id, then by heading, from the files under `paths`.
+    """Return the vendor's own sentences by catalogue and id, then by heading, from the files at and beside `paths`.
 
     They are for the eyes of who has the document: nothing else reads them.
 
@@ -73,12 +83,10 @@ def vendor_texts(paths: Sequence[Path]) -> dict[tuple[str, str], dict[str, str]]
         CatalogError: a file is damaged.
     """
     found: dict[tuple[str, str], dict[str, str]] = {}
-    for path in paths:
-        for file in _files(path):
-            document = Document(file)
-            if isinstance(document.data, dict) and "vendor_text_of" in document.data:
-                keys = document.convert(VendorTextKeys)
-                found |= {(keys.vendor_text_of, name): texts for name, texts in keys.entries.items()}
+    for folder in dict.fromkeys(path if path.is_dir() else path.parent for path in paths):
+        for file in folder.glob(f"*{VENDOR_TEXT}"):
+            keys = Document(file).convert(VendorTextKeys)
+            found |= {(keys.vendor_text_of, name): texts for name, texts in keys.entries.items()}
     return found
 
 
@@ -94,13 +102,19 @@ def _directory(point: EntryPoint) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise CatalogError(point.value, 1, 1, f"entry point {ENTRY_POINTS}: '{point.name}' names no package with files")
+        whose = f" of {point.dist.name}" if point.dist else ""
+        problem = f"entry point {ENTRY_POINTS}: '{point.name}'{whose} names no package with files"
+        raise CatalogError(point.value, 1, 1, problem)
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
+        files = (file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
+        found = sorted(file for file in files if not file.name.endswith(VENDOR_TEXT))
+        if not found:
+            raise CatalogError(path, 1, 1, "this directory holds no catalogue: no file *.yaml")
+        return found
     return [path]
 
 
@@ -117,18 +131,20 @@ def _check_names(catalogs: Iterable[Catalog]) -> None:
 
 def _check_ids(catalogs: Iterable[Catalog]) -> None:
     """Refuse two entries that the same line could be by its id."""
-    seen: dict[tuple[str, tuple[str, str] | None, str], Entry] = {}
-    for entry in (entry for catalog in catalogs for entry in catalog.entries if entry.code is not None):
-        for frame in entry.frames:
-            for device in entry.devices or (None,):
-                other = seen.setdefault((frame, device, str(entry.code)), entry)
-                if other is not entry:
+    seen: dict[tuple[str, str], list[Entry]] = {}
+    for entry in (entry for catalog in catalogs for entry in catalog.entries):
+        for kind in frame_kinds(entry) if entry.code is not None else ():
+            others = seen.setdefault((kind, str(entry.code)), [])
+            for other in others:
+                # One that names no device is any device's.
+                if not (entry.devices and other.devices) or entry.devices & other.devices:
                     path, line = entry.place
                     problem = (
                         f"id '{entry.code}' is already taken by catalogue {other.catalog}: {other.place}; "
                         f"remove one, say 'replaces: [{other.catalog}]', or change single fields by an overlay"
                     )
                     raise CatalogError(path, line, 1, problem)
+            others.append(entry)
 
 
 def _replaced(catalogs: list[Catalog]) -> list[Catalog]:
@@ -148,19 +164,26 @@ def _replaced(catalogs: list[Catalog]) -> list[Catalog]:
         kept = [entry for entry in catalog.entries if (catalog.name, entry.id) not in left]
         for old in catalog.replaces:
             kept = [_inherited(entry, left[old, entry.id]) if (old, entry.id) in left else entry for entry in kept]
-        out.append(msgspec.structs.replace(catalog, entries=tuple(kept)))
+        if kept:
+            out.append(msgspec.structs.replace(catalog, entries=tuple(kept)))
     return out
 
 
 def _inherited(entry: Entry, old: Entry) -> Entry:
-    """Return an entry with the texts that it lacks, and what it only guesses, from the one that it replaces."""
-    texts = {name: getattr(old, name) for name in ("explanation", "cause", "action") if not getattr(entry, name)}
-    guessed = {name: getattr(old, name) for name in _GUESSED if name in entry.review}
+    """Return an entry with what it lacks, and what it only guesses, from the one that it replaces."""
+    lacking = {name: getattr(old, name) for name in _TAKEN_OVER if not getattr(entry, name)}
+    guessed = {key: getattr(old, name) for key, name in _GUESSED.items() if key in entry.review}
     if "variables" in guessed:
         guessed["variables"] = {**entry.variables, **old.variables}
-    changed = {*texts, *guessed, *(["texts"] if texts else [])}
-    review = tuple(name for name in entry.review if name not in changed)
-    return msgspec.structs.replace(entry, **texts, **guessed, tail=entry.tail or old.tail, review=review)
+    if "format" in guessed:
+        # Where the words are the same, the better-known entry knows which of them are variables; else both are read.
+        is_same = bool({bare(text) for text in entry.formats} & {bare(text) for text in old.formats})
+        guessed["format"] = old.formats if is_same or not entry.formats else (*entry.formats, *old.formats)
+        guessed["template"] = old.template if is_same else entry.template
+    reviewed = {*guessed, *(["texts"] if "explanation" in lacking else [])}
+    taken = {_GUESSED.get(key, key): value for key, value in guessed.items()}
+    review = tuple(name for name in entry.review if name not in reviewed)
+    return msgspec.structs.replace(entry, **{**lacking, **taken}, review=review)
 
 
 def _overlaid(catalogs: list[Catalog], document: Document) -> list[Catalog]:
@@ -185,9 +208,13 @@ def _overlaid(catalogs: list[Catalog], document: Document) -> list[Catalog]:
 
 def _changed(entry: Entry, change: ChangeKeys, file: OverlayKeys, document: Document) -> Entry:
     fields = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
-    if change.severity is not None and change.severity.lower() not in entry.levels:
-        known = ", ".join(dict.fromkeys(level.word for level in entry.levels.values()))
-        raise document.error(f"severity '{change.severity}' is not one of {known}", "entries", entry.id, "severity")
+    words = {level.word for level in entry.levels.values()}
+    for name, known in (("severity", words), ("facility", set(entry.facilities))):
+        if name in fields and fields[name] not in known:
+            listed = ", ".join(sorted(known)) or "none at all"
+            raise document.error(f"{name} '{fields[name]}' is not one of {listed}", "entries", entry.id, name)
+    if change.facility is not None:
+        fields["facility_code"] = entry.facilities[change.facility]
     sign = "." if "+" in entry.catalog_version else "+"
     version = f"{entry.catalog_version}{sign}{file.name}.{file.version}"
     return msgspec.structs.replace(entry, **fields, catalog_version=version)

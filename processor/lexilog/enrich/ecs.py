@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from lexilog.catalog.severity import FACILITIES, SEVERITIES
 from lexilog.enrich.plan import Plan, Writer
-from lexilog.enrich.severity import FACILITIES, SEVERITIES
 from lexilog.enrich.values import address_family
 from lexilog.model import Frame, Match, Quality, Record
 
@@ -118,7 +118,8 @@ def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str) -> Non
         if value is None:
             continue
         if array:
-            found[field] = [*found.get(field, ()), value]
+            there = found.get(field, ())
+            found[field] = there if value in there else [*there, value]
         else:
             found.setdefault(field, value)
 

@@ -12,9 +12,9 @@ __all__ = ["address_family", "as_address", "as_long", "as_port", "converter"]
 Converter = Callable[[str], Any]
 
 # The address inside ipv4(udp:500,[0..3]=192.0.2.1) and the like, or before a port as in 192.0.2.1/500.
-_INNER = re.compile(r"(?:.*=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/\d{1,5})?\)?\Z", re.DOTALL)
+_INNER = re.compile(r"(?:ipv[46]\([^=]{0,64}=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/(\d{1,5}))?\)?\Z")
 # The port in ipv4(udp:500,…) or in 192.0.2.1/500; 0 and "any" say nothing.
-_PORT = re.compile(r"\w+\(\w+:(\d{1,5}),|[0-9A-Fa-f:.\]]{2,47}/(\d{1,5})\Z")
+_PORT = re.compile(r"\w+\(\w+:(\d{1,5}),|([0-9A-Fa-f:.\]]{2,47})/(\d{1,5})\Z")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 _LONG = range(-(2**63), 2**63)
 
@@ -31,16 +31,22 @@ def as_address(text: str) -> str | None:
     if address_family(text):
         return text
     found = _INNER.match(text)
-    return found[1] if found and address_family(found[1]) else None
+    family = address_family(found[1]) if found else None
+    return found[1] if found and family and not _is_prefix(found[2], family) else None
+
+
+def _is_prefix(text: str | None, family: str) -> bool:
+    """Tell whether what stands behind the slash is the length of a prefix: then it is a network, and no end point."""
+    return text is not None and int(text) <= (32 if family == "ipv4" else 128)
 
 
 def as_port(text: str) -> int | None:
     """Return the port number, 1 to 65535, that a text is or that an IKE identity holds."""
     if not text.isdecimal():
         found = _PORT.match(text)
-        if not found:
+        if not found or (found[3] and _is_prefix(found[3], "ipv6" if ":" in found[2] else "ipv4")):
             return None
-        text = found[1] or found[2]
+        text = found[1] or found[3]
     port = int(text) if len(text) <= 5 else 0
     return port if 0 < port < 65536 else None
 

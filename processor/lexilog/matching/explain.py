@@ -14,7 +14,10 @@ from lexilog.model import Entry, Frame, Match
 
 __all__ = ["Explanation", "Nearest", "explain"]
 
+# How many characters of an unfinished text are more than a coincidence.
+_TELLING = 4
 # What a value of a type is called where one is missing.
+_WORDY = re.compile(r"[A-Za-z]{2}(?![^{}]*\})")
 _NAMES = {
     "address": "an IP address",
     "boolean": "yes or no",
@@ -33,13 +36,15 @@ class Nearest(msgspec.Struct, frozen=True):
         entry: the entry.
         format: the text of it that comes closest.
         position: where in the frame's text the two part.
-        wanted: what would have had to stand there, or what else is against it.
+        wanted: what would have had to stand there; None where the whole text is the entry's.
+        against: what else keeps the line from being it.
     """
 
     entry: Entry
     format: str
     position: int
-    wanted: str
+    wanted: str | None
+    against: tuple[str, ...]
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -47,7 +52,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
     Attributes:
         match: the match, or why there is none.
-        format: the text of the entry that the line was read by; None where its id or its data alone told.
+        format: the text of the entry that has most in common with the line; None where none has anything.
         words: start and end of the documented words in the frame's text.
         nearest: the next nearest entry, if any other has anything in common with the line.
     """
@@ -76,33 +81,31 @@ def explain(frame: Frame, entries: Iterable[Entry]) -> Explanation:
     entries = list(entries)
     match = Index(entries).look_up(frame)
     own = match.entry if isinstance(match, Match) else None
-    text, best, words, read_by = frame.text, None, [(0, 0)][:0], None
-    for entry in entries:
-        for format_ in entry.formats:
-            walk = _walk(format_, text, entry)
-            if entry is own:
-                if walk.common > sum(end - start for start, end in words):
-                    words, read_by = walk.words, format_
-            elif walk.common and (best is None or _rank(walk, entry, frame) > best[0]):
-                best = (_rank(walk, entry, frame), walk, entry, format_)
-    return Explanation(match, read_by, tuple(words), _nearest(frame, *best[1:]) if best else None)
+    # What is recognised is read as forgivingly as it was matched: a value need not look like its type.
+    read = [(_walk(text, frame.text, own, typed=False), text) for text in own.formats] if own else []
+    walk, format_ = max(read, key=lambda item: item[0].common, default=(_Walk([], 0, None), ""))
+    others = (entry for entry in entries if entry is not own)
+    near = [_compared(frame, entry, text) for entry in others for text in entry.formats if _WORDY.search(text)]
+    nearest = max(
+        (item for item in near if item[0][0] or item[0][1] >= _TELLING), key=lambda item: item[0], default=None
+    )
+    return Explanation(match, format_ if walk.common else None, tuple(walk.words), nearest[1] if nearest else None)
 
 
-def _rank(walk: _Walk, entry: Entry, frame: Frame) -> tuple[bool, int, bool]:
-    """Return how near an entry is: its text is there, how many characters of it, nothing else is against it."""
-    return walk.wanted is None, walk.common, not reasons_against(entry, frame)
+def _compared(frame: Frame, entry: Entry, format_: str) -> tuple[tuple[bool, int, bool], Nearest]:
+    """Compare a line with a format.
+
+    Returns:
+        How near they are (the whole text is there, how many characters of it, nothing else is against it), and what
+        stands between them.
+    """
+    walk = _walk(format_, frame.text, entry, typed=True)
+    against = tuple(reasons_against(entry, frame))
+    rank = (walk.wanted is None, walk.common, not against)
+    return rank, Nearest(entry, format_, walk.position, walk.wanted, against)
 
 
-def _nearest(frame: Frame, walk: _Walk, entry: Entry, format_: str) -> Nearest:
-    against = reasons_against(entry, frame)
-    if walk.wanted is None:
-        return Nearest(
-            entry, format_, walk.position, "; ".join(against) or "another entry has more of this line's words"
-        )
-    return Nearest(entry, format_, walk.position, "; ".join([walk.wanted, *against]))
-
-
-def _walk(format_: str, text: str, entry: Entry) -> _Walk:
+def _walk(format_: str, text: str, entry: Entry, *, typed: bool) -> _Walk:
     """Read a text along a format as far as it goes."""
     walk, name = _Walk([], 0, None), None
     for part in parse_format(format_):
@@ -111,10 +114,10 @@ def _walk(format_: str, text: str, entry: Entry) -> _Walk:
             kind = entry.variables[name].type
             if kind in CLOSED:
                 value = re.compile(TYPES[kind]).match(text, walk.position)
-                if value is None:
+                if value is None and typed:
                     walk.wanted = f"{_NAMES[kind]} for {{{name}}}"
                     return walk
-                walk.position = value.end()
+                walk.position = value.end() if value else walk.position
             continue
         at = walk.position
         if name is not None and not text.startswith(part.text, at):

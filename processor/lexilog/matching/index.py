@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from lexilog.matching.tail import TailReader
-from lexilog.matching.template import Reading, Template
+from lexilog.matching.template import Reading, Template, split_words
 from lexilog.model import Entry, Frame, Match, Quality
 
-__all__ = ["Index", "Miss", "reasons_against"]
+__all__ = ["Index", "Miss", "frame_kinds", "reasons_against"]
 
 # How much of a text is looked at for telling words. The longest documented text has under 300 characters.
 _WINDOW = 16_000
@@ -18,6 +18,7 @@ _WINDOW = 16_000
 _TELLING = 5
 # What may stand at the ends of a text and is no part of it; some senders end a message with NUL.
 _BLANKS = " \t\r\n\0"
+_NOTHING = Reading({}, "")
 
 
 class Miss(NamedTuple):
@@ -26,18 +27,25 @@ class Miss(NamedTuple):
     reason: str
 
 
+class _Read(NamedTuple):
+    """What was read of a text, by which template, and how well."""
+
+    template: Template
+    reading: Reading
+    quality: Quality
+
+
 class _Found(NamedTuple):
-    """A candidate that reads a text, and how well."""
+    """A candidate that reads a text, and what it read."""
 
     candidate: _Candidate
-    quality: Quality
-    reading: Reading
+    read: _Read
 
     @property
-    def rank(self) -> tuple[bool, bool, int]:
+    def rank(self) -> tuple[bool, int, bool]:
         """What makes one find better than another."""
-        entry = self.candidate.entry
-        return self.quality is Quality.EXACT, bool(entry.where), self.candidate.literal_length
+        exact = self.read.quality is Quality.EXACT
+        return exact, self.read.template.literal_length, bool(self.candidate.entry.where)
 
 
 class _Candidate:
@@ -50,7 +58,6 @@ class _Candidate:
         templates = [Template(text, types.__getitem__, has_tail=has_tail) for text in entry.formats]
         # The one with more documented text first: what it says is less likely to be part of a value.
         self.templates = sorted(templates, key=lambda template: -template.literal_length)
-        self.literal_length = max((template.literal_length for template in templates), default=0)
         self.names = entry.parameters or (self.templates[0].names if templates else ())
         self._is_telling = min((len(template.words) for template in templates), default=0) >= _TELLING
         self.tail = TailReader(entry.tail.labels) if entry.tail else None
@@ -65,35 +72,34 @@ class _Candidate:
         text, data = frame.text.strip(_BLANKS), frame.data or {}
         if not text and frame.data is not None:
             whole = not frame.truncated and all(name in data or f"{name}1" in data for name in self.names)
-            return self.match(Quality.EXACT if whole else Quality.ID_ONLY, Reading({}, ""), frame)
-        quality, reading = self.read(text) or self._loosely(text) or self._begun(text)
-        return self.match(quality, reading, frame)
+            return self.match(Quality.EXACT if whole else Quality.ID_ONLY, _NOTHING, frame)
+        read = self.read(text) or self._first(Template.loosely, text, Quality.LOOSE)
+        read = read or self._first(Template.begun, text, Quality.ID_ONLY)
+        return self.match(read.quality, read.reading, frame) if read else self.match(Quality.ID_ONLY, _NOTHING, frame)
 
-    def read(self, text: str) -> tuple[Quality, Reading] | None:
+    def read(self, text: str) -> _Read | None:
         """Read a text as this entry's by its documented words, to the letter."""
-        reading = self._first(Template.full, text)
-        if reading is None:
-            reading = self._first(Template.prefix, text) or self._first(Template.between, text)
-        return _graded(reading)
+        for way in (Template.full, Template.prefix, Template.between):
+            read = self._first(way, text)
+            if read is not None:
+                return read
+        return None
 
-    def read_alone(self, text: str) -> tuple[Quality, Reading] | None:
+    def read_alone(self, text: str) -> _Read | None:
         """Read a text that no id says to be this entry: few words do not tell it unless each value is of its type."""
         if self.entry.exact_without_id:
-            return _graded(self._first(Template.full, text))
-        return self.read(text) if self._is_telling else _graded(self._first(Template.typed, text))
+            return self._first(Template.full, text)
+        return self.read(text) if self._is_telling else self._first(Template.typed, text)
 
-    def _loosely(self, text: str) -> tuple[Quality, Reading] | None:
-        reading = self._first(Template.loosely, text)
-        return (Quality.LOOSE, reading) if reading is not None else None
-
-    def _begun(self, text: str) -> tuple[Quality, Reading]:
-        return Quality.ID_ONLY, self._first(Template.begun, text) or Reading({}, "")
-
-    def _first(self, read: Callable[[Template, str], Reading | None], text: str) -> Reading | None:
+    def _first(
+        self, way: Callable[[Template, str], Reading | None], text: str, quality: Quality | None = None
+    ) -> _Read | None:
+        """Read a text by the first template that can; without a quality, what is left over tells how well it fits."""
         for template in self.templates:
-            reading = read(template, text)
+            reading = way(template, text)
             if reading is not None:
-                return reading
+                whole = Quality.PREFIX if reading.tail.strip(_BLANKS) else Quality.EXACT
+                return _Read(template, reading, quality or whole)
         return None
 
     def match(self, quality: Quality, reading: Reading, frame: Frame, others: tuple[str, ...] = ()) -> Match:
@@ -114,12 +120,6 @@ def _lower(text: str | None) -> str:
     return (text or "").lower()
 
 
-def _graded(reading: Reading | None) -> tuple[Quality, Reading] | None:
-    if reading is None:
-        return None
-    return (Quality.PREFIX if reading.tail.strip(_BLANKS) else Quality.EXACT), reading
-
-
 class Index:
     """All entries, ready to be looked up.
 
@@ -135,7 +135,7 @@ class Index:
         self._components: dict[tuple[str, str], list[_Candidate]] = {}
         for candidate in candidates:
             entry = candidate.entry
-            for kind in _kinds(entry):
+            for kind in frame_kinds(entry):
                 if entry.code is not None:
                     self._ids.setdefault((kind, entry.code), []).append(candidate)
                 for component in entry.components:
@@ -145,7 +145,7 @@ class Index:
                         self._wordless.setdefault((kind, component), []).append(candidate)
         self._words = _telling_words(candidates)
         # Where every entry has an id of its own, a line with another id needs no look at its text.
-        self._texts = {kind for c in candidates if not c.entry.id_decides for kind in _kinds(c.entry)}
+        self._texts = {kind for c in candidates if c.entry.code is None for kind in frame_kinds(c.entry)}
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""
@@ -162,37 +162,37 @@ class Index:
         best: list[_Found] = []
         for candidate in self._candidates(frame, text):
             entry = candidate.entry
-            if frame.kind not in _kinds(entry) or (frame.tag is not None and entry.id_decides):
+            if frame.kind not in frame_kinds(entry) or (frame.tag is not None and entry.code is not None):
                 continue
             if not (_speaks(frame, entry) and candidate.fits(frame)):
                 continue
             read = candidate.read_alone(text)
             if read is None:
                 continue
-            found = _Found(candidate, *read)
+            found = _Found(candidate, read)
             if not best or found.rank > best[0].rank:
                 best = [found]
             elif found.rank == best[0].rank and candidate is not best[0].candidate:
                 best.append(found)
         if not best:
             return None
-        candidate, quality, reading = best[0]
         if len(best) > 1:
             best = _by_parameters(best, frame.data or {})
-            candidate, quality, reading = best[0]
-        others = tuple(sorted(found.candidate.entry.id for found in best)) if len(best) > 1 else ()
-        return candidate.match(Quality.ID_ONLY if frame.truncated else quality, reading, frame, others)
+        candidate, read = best[0]
+        quality = Quality.ID_ONLY if frame.truncated else read.quality
+        return candidate.match(quality, read.reading, frame, _named(best) if len(best) > 1 else ())
 
     def _candidates(self, frame: Frame, text: str) -> Iterator[_Candidate]:
         """Yield every entry that has the line's words, each once."""
         seen = set()
-        for word in dict.fromkeys(text[:_WINDOW].split()):
+        for word in dict.fromkeys(split_words(text[:_WINDOW])):
             for candidate in self._words.get(word, ()):
                 if id(candidate) not in seen:
                     seen.add(id(candidate))
                     yield candidate
         if frame.component is not None and text:
-            yield from self._wordless.get((frame.kind, frame.component.lower()), ())
+            wordless = self._wordless.get((frame.kind, frame.component.lower()), ())
+            yield from (candidate for candidate in wordless if id(candidate) not in seen)
 
     def _by_component(self, frame: Frame) -> Match | None:
         """Return what is known of a component whose message is not known."""
@@ -200,11 +200,18 @@ class Index:
             return None
         for candidate in self._components.get((frame.kind, frame.component.lower()), ()):
             if candidate.fits(frame):
-                return candidate.match(Quality.ID_ONLY, Reading({}, ""), frame)
+                return candidate.match(Quality.ID_ONLY, _NOTHING, frame)
         return None
 
 
-def _kinds(entry: Entry) -> tuple[str, ...]:
+def _named(found: list[_Found]) -> tuple[str, ...]:
+    """Return the ids of several entries, with their catalogues where they are from more than one."""
+    entries = [item.candidate.entry for item in found]
+    several = len({entry.catalog for entry in entries}) > 1
+    return tuple(sorted(f"{entry.catalog}/{entry.id}" if several else entry.id for entry in entries))
+
+
+def frame_kinds(entry: Entry) -> tuple[str, ...]:
     """Return the kinds of frame that an entry's lines may be in; many a syslog header reads like one of Junos."""
     return (*entry.frames, "junos") if "syslog" in entry.frames else entry.frames
 
@@ -212,9 +219,9 @@ def _kinds(entry: Entry) -> tuple[str, ...]:
 def reasons_against(entry: Entry, frame: Frame) -> list[str]:
     """Say in words what but its text keeps a line from being an entry; nothing where the text alone decides."""
     said = []
-    if frame.kind not in _kinds(entry):
+    if frame.kind not in frame_kinds(entry):
         said.append(f"its lines come in {' or '.join(entry.frames)}, this one is {frame.kind}")
-    elif frame.tag is not None and entry.id_decides and entry.code != frame.tag:
+    elif frame.tag is not None and entry.code not in (None, frame.tag):
         said.append(f"the line's own id is {frame.tag}")
     elif frame.tag is None and not _speaks(frame, entry):
         said.append(f"its process is {' or '.join(entry.processes) or 'not known'}, not {frame.process or 'none'}")

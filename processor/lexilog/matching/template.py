@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lexilog.matching.types import CLOSED, TYPES, WORDY
 
-__all__ = ["Part", "Reading", "Template", "parse_format"]
+__all__ = ["Part", "Reading", "Template", "parse_format", "split_words"]
 
 _TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}|([{}])")
 _WORD = re.compile(r"[A-Za-z0-9]+")
@@ -27,7 +27,9 @@ _NO_BLANK = re.compile(r"\S+")
 # What a newer release adds behind a text that ends in a value: a "Name: value" list, and nothing less telling.
 _LIST = re.compile(r"[.,;]? [A-Za-z][\w./-]{0,30}(?: [\w./-]{1,30}){0,4}: ")
 # Where a documented text ends before a tail.
-_EDGE = r"(?=[\s,;:(\[]|\Z)"
+_EDGE = r"(?=[\s,;:(\[]|\.?(?:\s|\Z))"
+# The same characters between the words of a text: what touches a word is no part of it.
+_BETWEEN_WORDS = str.maketrans(dict.fromkeys(",;:([.", " "))
 # Where a value ends that cannot hold a blank.
 _VALUE_EDGE = r"(?=[.,;)\]]?(?:\s|\Z))"
 
@@ -94,6 +96,11 @@ def parse_format(text: str) -> list[Part]:
     return parts
 
 
+def split_words(text: str) -> list[str]:
+    """Return the words of a text, by which the formats that it may be are found."""
+    return text.translate(_BETWEEN_WORDS).split()
+
+
 class Template:
     """A compiled format.
 
@@ -115,13 +122,15 @@ class Template:
         self._prefix = re.compile(_pattern(self.parts, type_of, to_end=False), re.DOTALL)
         self._stretches = _stretches(self.parts, type_of)
         self._at_end = re.compile(self._stretches[-1].pattern.pattern + r"\s*\Z", re.DOTALL)
-        self._loose = [_loose(part.text) if part.name is None else None for part in self.parts]
+        self._loose = [
+            _loose(part.text, is_last=part is self.parts[-1]) if part.name is None else None for part in self.parts
+        ]
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The literal words that stand between blanks in every text of this format."""
+        """The literal words that stand by themselves in every text of this format."""
         marked = "".join(part.text if part.name is None else "\0" for part in self.parts)
-        return tuple(word for word in marked.split() if "\0" not in word)
+        return tuple(word for word in split_words(marked) if "\0" not in word)
 
     def full(self, text: str) -> Reading | None:
         """Read a text that is this format to its last character, with every value of its type."""
@@ -275,11 +284,12 @@ def _last_colon(text: str, position: int, first: int) -> int:
     return max(first, last)
 
 
-def _loose(literal: str) -> re.Pattern[str]:
+def _loose(literal: str, *, is_last: bool) -> re.Pattern[str]:
     words = _WORD.findall(literal)
     if words:
-        return re.compile("[^A-Za-z0-9]{0,4}".join(map(re.escape, words)), re.IGNORECASE)
-    return re.compile(re.escape(literal.strip()) if literal.strip() else r"\s+")
+        return re.compile("[^A-Za-z0-9]{0,8}".join(map(re.escape, words)), re.IGNORECASE)
+    # Mere punctuation at the end may be missing.
+    return re.compile(re.escape(literal.strip()) + (r"|\Z" if is_last else "") if literal.strip() else r"\s+")
 
 
 def _trim(value: str, neighbours: str) -> str:

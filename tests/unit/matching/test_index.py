@@ -205,12 +205,17 @@ def test_a_catalogue_for_any_syslog_line(tmp_path: Path) -> None:
     path.write_text(SYSLOG, encoding="utf-8")
     pipeline = Pipeline([load_catalog(path)])
     line = "<30>Aug  3 10:18:44 gw1 exd[7]: peer 192.0.2.1 of office has gone away"
-    for shape in (line, line.replace("exd[7]", "exd"), line.replace("<30>Aug  3 10:18:44", "Aug  3 10:18:44")):
+    new = line.replace("<30>Aug  3 10:18:44 gw1 exd[7]:", "<30>1 2025-08-03T10:18:44Z gw1 exd 7 ID47 -")
+    for shape in (line, line.replace("exd[7]", "exd"), line.replace("<30>Aug  3 10:18:44", "Aug  3 10:18:44"), new):
         assert isinstance(_look_up(pipeline, shape), Match)
     assert isinstance(_look_up(pipeline, line.replace("exd", "other")), Miss)
-    coded = _look_up(pipeline, "<187>Aug  3 10:18:44 gw1 : %ASA-4-113019: Group = office, gone")
-    assert isinstance(coded, Match)
-    assert coded.entry.id == "113019"
+    for head in (
+        "", "<187>", "<187>Aug  3 10:18:44 gw1 : ", "<187>Aug  3 10:18:44 gw1 ", "<187>Aug 03 2025 10:18:44: ",
+        "<187>Aug 03 2025 10:18:44 gw1: ", "<187>1 2025-08-03T10:18:44Z gw1 - - - - ",
+    ):  # fmt: skip
+        coded = _look_up(pipeline, f"{head}%ASA-4-113019: Group = office, gone")
+        assert isinstance(coded, Match), head
+        assert coded.entry.id == "113019"
 
 
 SYSLOG = """\
@@ -237,3 +242,38 @@ entries:
     impact: down
     event: {category: [network], type: [end], action: peer-gone}
 """
+
+
+@pytest.mark.parametrize("end", ["", ", spi 1", ": spi 1", "; spi 1", "(spi 1)", " [spi 1]", "."])
+def test_what_touches_the_last_word_is_no_part_of_it(pipeline: Pipeline, end: str) -> None:
+    """A message is found by its words, whatever punctuation follows them."""
+    head = "CEF:0|FORCEPOINT|Firewall|6.8.6|0|Generic|0|deviceFacility=IPsec msg=IKE Phase-1 initiator done"
+    found = _look_up(pipeline, head + end)
+    assert isinstance(found, Match)
+    assert found.quality is (Quality.PREFIX if end else Quality.EXACT)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CEF:0|FORCEPOINT|Firewall|6.8.6|0|Generic|0|msg=Unknown IKE cookie deviceFacility=IPsec\0",
+        'Timestamp="2024-09-09 14:12:51",CompId="7",InfoMsg="Unknown IKE cookie",Facility="IPsec"\0',
+        'Timestamp="2024-09-09 14:12:51",CompId="7",Situation="Unknown IKE cookie",SituationId="9",Facility="IPsec"',
+        '<134>[2024-09-01 13:04:11] EFW: IKE: localip="192.0.2.1" id="803"\0\r\n',
+        '{"log":"<134>[2024-09-01 13:04:11] EFW: IKE: localip=192.0.2.1 id=803\\u0000\\n"}',
+    ],
+)
+def test_what_senders_leave_at_the_ends(pipeline: Pipeline, line: str) -> None:
+    """NUL and line ends at the end of a message are no part of it; a text may stand in the situation alone."""
+    found = _look_up(pipeline, line)
+    assert isinstance(found, Match)
+
+
+def test_a_user_name_does_not_relabel_a_record(enrich: Callable[..., dict[str, Any]]) -> None:
+    """What a user types cannot make a Junos line look like another product's."""
+    for name in ("CEF:0|a|b|", "LEEF:1.0|a|b|", "EFW: IKE: id=530", "Mocana: [AAA]"):
+        line = (
+            "<37>1 2024-05-04T15:27:26Z srx1 kmd 13862 DYNAMIC_VPN_AUTH_INVALID "
+            f'[junos@2636.1.1.1.2.129 type="user" username="{name}"] user {name} is invalid'
+        )
+        assert enrich(line)["event"]["code"] == "DYNAMIC_VPN_AUTH_INVALID"
