@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -24,9 +25,10 @@ def cli() -> None:
     lexilog recognises a vendor's message, extracts its variables, and adds severity, explanation, cause, recommended
     action and ECS fields. Start with `lexilog demo`.
 
-    Every option of a command can also be set in the environment: LEXILOG_SERVE_LISTEN is `lexilog serve --listen`.
+    Every option of a command can also be set in the environment: LEXILOG_SERVE_LISTEN is `lexilog serve --listen`;
+    LEXILOG_CATALOG is `--catalog` of every command.
 
-    Exit codes: 0 done; 1 something could not be read, written or bound; 2 bad usage; 3 a command that looks for
+    Exit codes: 0 done; 1 something could not be read, written, bound or found; 2 bad usage; 3 a command that looks for
     something (problems, differences, a line it does not know) found it.
     """
 
@@ -41,7 +43,17 @@ cli.add_command(serve)
 def main() -> None:
     """Run the command line; an error that lexilog raises on purpose is one line on standard error and exit code 1."""
     try:
-        cli()
+        try:
+            cli()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except LexilogError as error:
         print(f"lexilog: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"lexilog: standard output: {error.strerror}", file=sys.stderr)
+        # What is still to be written would only fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
 
+from lexilog.catalog._yaml import Document
 from lexilog.catalog.compare import differences
-from lexilog.catalog.load import load_catalog
-from lexilog.catalog.sources import shipped_catalogs
+from lexilog.catalog.load import Catalog, load_catalog, read_catalog
+from lexilog.catalog.sources import VENDOR_TEXT, shipped_catalogs
 from lexilog.cli._options import FOUND
-from lexilog.errors import LexilogError
+from lexilog.cli._output import write_file
+from lexilog.errors import CatalogError, ImportFormatError, LexilogError
 from lexilog.importers import LAYOUTS
 from lexilog.importers.draft import Draft, write_draft, write_vendor_text
 
@@ -23,7 +24,7 @@ __all__ = ["import_catalog"]
 
 @click.command("import")
 @click.argument("layout", type=click.Choice(sorted(LAYOUTS)))
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, readable=False))
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="The draft; else standard output."
 )
@@ -36,8 +37,8 @@ __all__ = ["import_catalog"]
 @click.option(
     "--keep-vendor-text",
     is_flag=True,
-    help="Write the vendor's sentences too, into OUTPUT.vendor-text.yaml, which only you can read. They are shown by "
-    "`lexilog catalog show`, and never become part of a record, a catalogue or anything that is built from one.",
+    help="Write the vendor's sentences too, into a file beside it (.vendor-text.yaml) that only you can read. They are "
+    "shown by `lexilog catalog show`, and never become part of a record, a catalogue or anything built from one.",
 )
 def import_catalog(
     layout: str, file: Path, output: Path | None, name: str | None, *, force: bool, keep_vendor_text: bool
@@ -63,19 +64,57 @@ def import_catalog(
     """
     if keep_vendor_text and output is None:
         raise click.UsageError("--keep-vendor-text needs --output, to know beside which file the text belongs")
-    draft = LAYOUTS[layout](_read(file))
-    draft = msgspec.structs.replace(draft, name=name or _free_name(draft.name))
-    text = _with_replaces(write_draft(draft), draft)
+    draft = _draft(LAYOUTS[layout], file, name)
+    text = write_draft(draft)
     if output is None:
         print(text, end="")
         return
-    if output.exists() and not force:
-        _compare(output, text)
-        return
-    _write(output, text, mode=0o644)
+    if output.exists() and not output.is_file():
+        raise LexilogError(f"{output}: is no ordinary file; without --output the draft goes to standard output")
+    output = output.resolve()
+    new = _loaded(text, output)
     if keep_vendor_text:
-        _write(_vendor_file(output), write_vendor_text(draft), mode=0o600)
+        write_file(output.with_name(output.stem + VENDOR_TEXT), write_vendor_text(draft), mode=0o600)
+    if output.exists() and not force:
+        found = differences(load_catalog(output), new)
+        for item in found:
+            print(item)
+        print(f"{output}: is there already and stays as it is; {len(found)} differences", file=sys.stderr)
+        sys.exit(FOUND if found else 0)
+    write_file(output, text)
     print(f"{output}: {len(draft.facts)} entries written; next: lexilog catalog lint {output}", file=sys.stderr)
+
+
+def _draft(read: Callable[[str], Draft], file: Path, name: str | None) -> Draft:
+    """Read a document; where its entries are shipped already, the draft's stand in for them.
+
+    Raises:
+        LexilogError: it cannot be read, or is none of that layout.
+    """
+    try:
+        draft = read(_read(file))
+    except ImportFormatError as error:
+        raise LexilogError(f"{file}: {error}") from error
+    shipped = shipped_catalogs()
+    ids, frames = {fact.id for fact in draft.facts}, set(draft.frame)
+    replaces = [item.name for item in shipped if any(e.id in ids and frames & set(e.frames) for e in item.entries)]
+    name = name or draft.name
+    # Two catalogues of one name cannot be used together.
+    if any(item.name == name for item in shipped):
+        name = f"{name}_local"
+    return msgspec.structs.replace(draft, name=name, replaces=tuple(replaces))
+
+
+def _loaded(text: str, output: Path) -> Catalog:
+    """Load a draft before it is written, so that no file is left that does not load.
+
+    Raises:
+        LexilogError: it does not.
+    """
+    try:
+        return read_catalog(Document(output, text))
+    except CatalogError as error:
+        raise LexilogError(f"{output}: not written, because it would not load: {error.problem}") from error
 
 
 def _read(file: Path) -> str:
@@ -89,49 +128,3 @@ def _read(file: Path) -> str:
         raise LexilogError(
             f"{file}: is not UTF-8 text (byte {error.start}); save the document as plain text"
         ) from error
-
-
-def _free_name(name: str) -> str:
-    """Return a name that no shipped catalogue has: two of one name cannot be used together."""
-    return f"{name}_local" if any(catalog.name == name for catalog in shipped_catalogs()) else name
-
-
-def _with_replaces(text: str, draft: Draft) -> str:
-    """Name the shipped catalogues whose entries the draft's give way to, so that it can be used as it is."""
-    ids = {fact.id for fact in draft.facts}
-    names = [c.name for c in shipped_catalogs() if any(entry.id in ids for entry in c.entries)]
-    if not names:
-        return text
-    note = (
-        "# Entries with the same id in these give way to this file's, which take over what they lack, such as texts.\n"
-    )
-    return text.replace("\nentries:", f"\n{note}replaces: [{', '.join(names)}]\n\nentries:", 1)
-
-
-def _compare(output: Path, text: str) -> None:
-    """Print what differs between the draft that is there and a new one, and leave it as it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        new = Path(folder, output.name)
-        new.write_text(text, encoding="utf-8")
-        found = differences(load_catalog(output), load_catalog(new))
-    for item in found:
-        print(item)
-    print(f"{output}: is there already and stays as it is; {len(found)} differences", file=sys.stderr)
-    sys.exit(FOUND if found else 0)
-
-
-def _vendor_file(output: Path) -> Path:
-    return output.with_suffix(".vendor-text.yaml")
-
-
-def _write(path: Path, text: str, *, mode: int) -> None:
-    """Write a file as a whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise LexilogError(f"{path}: cannot be written: {error.strerror}") from error

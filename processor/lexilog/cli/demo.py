@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lexilog.assets import asset
+from lexilog.cli._output import IMPACT_STYLES
 from lexilog.enrich.document import document
 from lexilog.model import Enriched
 from lexilog.relay.memory import MemoryRelay
@@ -34,7 +35,7 @@ def demo() -> None:
     Starts the server on a free loopback port, sends the shipped sample lines through the OTLP door as an agent would,
     and shows each line beside what came out. Nothing is left behind.
     """
-    files = sorted(asset(_SAMPLES).glob("*.log"), key=lambda path: path.name != _FIRST)
+    files = sorted(asset(_SAMPLES).glob("*.log"), key=lambda path: (path.name != _FIRST, path.name))
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     port, records = asyncio.run(_run(lines))
     console = Console()
@@ -77,8 +78,7 @@ def _after(enriched: Enriched) -> Text:
         return text.append("not in the catalogue: forwarded unchanged", style="dim")
     doc = document(enriched)
     ours = doc["lexilog"]
-    styles = {"down": "bold red", "security": "bold magenta", "degraded": "yellow", "none": "green"}
-    text.append(f"{ours['impact']}", style=styles[ours["impact"]])
+    text.append(f"{ours['impact']}", style=IMPACT_STYLES[ours["impact"]])
     level = doc.get("log", {}).get("level", "no severity")
     text.append(f"  {ours['catalog']['id']}  ({level}, {doc['event']['action']})\n", style="bold")
     for name, value in ours.get("variables", {}).items():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from lexilog.catalog.sources import load_catalogs
-from lexilog.cli._options import FOUND, catalog_option
+from lexilog.cli._options import FOUND, catalog_option, csv_columns_option, timezone_option
 from lexilog.framing import Context, frame
 from lexilog.matching.explain import Nearest
 from lexilog.matching.explain import explain as explain_frame
@@ -22,13 +23,16 @@ __all__ = ["explain"]
 
 # How much of a long line is shown on either side of a place.
 _AROUND = 60
+_EQUAL = "the entry above has as much of this line, or more"
 _HEADER = ("vendor", "product", "component", "level", "hostname", "process", "pid", "tag", "pri", "time", "location")
 
 
 @click.command()
 @catalog_option
+@csv_columns_option
+@timezone_option
 @click.argument("line", required=False)
-def explain(catalogs: tuple[Path, ...], line: str | None) -> None:
+def explain(catalogs: tuple[Path, ...], csv_columns: tuple[str, ...], timezone: tzinfo, line: str | None) -> None:
     """Explain why LINE is recognised, or why not.
 
     Shows which wrapping the line is in, which entry it is, which of its words are documented, and where the next
@@ -44,7 +48,7 @@ def explain(catalogs: tuple[Path, ...], line: str | None) -> None:
         line = sys.stdin.buffer.readline().rstrip(b"\n").decode("utf-8", "surrogateescape")
     console = Console(highlight=False, soft_wrap=True)
     entries = [entry for item in load_catalogs(catalogs) for entry in item.entries]
-    framed = frame(line, Context(datetime.now(UTC)))
+    framed = frame(line, Context(datetime.now(UTC), timezone, csv_columns))
     if framed is None:
         console.print("frame     none: no wrapping that is known fits this line")
         sys.exit(FOUND)
@@ -69,6 +73,11 @@ def _clean(text: str) -> str:
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _visible(text: str) -> str:
+    """Return a text with one visible character for each of its own, so that marks below it stand where they should."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _header(framed: Frame) -> str:
     known = {name: getattr(framed, name) for name in _HEADER}
     said = ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
@@ -80,21 +89,20 @@ def _print_match(
     console: Console, framed: Frame, match: Match, format_: str | None, words: tuple[tuple[int, int], ...]
 ) -> None:
     entry = match.entry
-    among = f" (one of {', '.join(match.candidates)})" if match.candidates else ""
+    among = f" (with equal right one of {', '.join(match.candidates)})" if match.candidates else ""
     name = Text(f"{entry.catalog} ").append(entry.id, style="bold").append(f", match {match.quality.value}{among}")
     _say(console, "entry", name)
     if format_ is not None:
         _say(console, "format", format_)
-    if framed.text:
-        shown = Text(framed.text[: 20 * _AROUND])
-        for start, end in words:
-            shown.stylize("bold green", start, end)
-        shown.plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown.plain)
+    if framed.text and words:
+        text = framed.text[: 20 * _AROUND]
+        known = [any(start <= at < end for start, end in words) for at in range(len(text))]
+        shown, marks = Text(), ""
+        for character, is_known in zip(_visible(text), known, strict=True):
+            shown.append(character, style="bold green" if is_known else "")
+            marks += ("~" if is_known else " ") * cell_len(character)
         _say(console, "text", shown)
-        marks = [" "] * min(len(framed.text), 20 * _AROUND)
-        for start, end in words:
-            marks[start:end] = "~" * (min(end, len(marks)) - min(start, len(marks)))
-        _say(console, "", "".join(marks).rstrip())
+        _say(console, "", marks.rstrip())
     for key, value in {**match.values, **match.pairs}.items():
         _say(console, "value", f"{key} = {value}")
     if match.tail:
@@ -104,8 +112,11 @@ def _print_match(
 def _print_nearest(console: Console, framed: Frame, nearest: Nearest) -> None:
     _say(console, "nearest", Text(f"{nearest.entry.catalog} ").append(nearest.entry.id, style="bold"))
     _say(console, "format", nearest.format)
-    start = max(nearest.position - _AROUND, 0)
-    window = framed.text[start : nearest.position + _AROUND]
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in window)
-    _say(console, "text", Text(shown))
-    _say(console, "", Text(" " * (nearest.position - start)).append("^ wanted ", style="yellow").append(nearest.wanted))
+    if nearest.wanted is not None:
+        start = max(nearest.position - _AROUND, 0)
+        before, after = framed.text[start : nearest.position], framed.text[nearest.position :][:_AROUND]
+        _say(console, "text", _visible(before + after))
+        caret = " " * cell_len(_visible(before))
+        _say(console, "", Text(caret).append("^ wanted ", style="yellow").append(_clean(nearest.wanted)))
+    for reason in nearest.against or (() if nearest.wanted else (_EQUAL,)):
+        _say(console, "but", reason)

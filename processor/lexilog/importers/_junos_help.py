@@ -58,8 +58,8 @@ def read_help(lines: list[Line]) -> tuple[dict[str, Block], dict[str, str]]:
         elif place is not None and indented:
             table[place] = f"{table[place]} {text}".lstrip()
         else:
-            problem = f"neither a block of 'help syslog' (Name:, Message:, …) nor a row of its table: {text[:60]!r}"
-            raise ImportFormatError(number, "Name:", f"{problem}; take this line out")
+            # What else a session prints: banners, settings of the terminal, complaints about a tag that is not there.
+            place = None
     if not blocks and not table:
         raise ImportFormatError(lines[0].number, "Name:", "the output of 'help syslog' names no message")
     return blocks, {tag: text or tag for tag, text in table.items()}

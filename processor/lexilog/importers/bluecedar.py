@@ -266,7 +266,8 @@ def _reason_facts(fact: Fact, section: list[Line], example: Any) -> list[Fact]:
         similar = isinstance(example, str) and set(example.lower().split()) <= set(reason.lower().split())
         texts = tuple(dict.fromkeys([reason, example])) if similar else (reason,)
         own = {"id": f"{fact.id}-{slug(reason)}", "where": {"reason": texts}, "vendor_text": {"Notes": notes}}
-        facts.append(msgspec.structs.replace(fact, **own))
+        variables = {**fact.variables, "reason": "text"}
+        facts.append(msgspec.structs.replace(fact, **own, variables=variables))
     return facts
 
 

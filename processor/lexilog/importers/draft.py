@@ -91,6 +91,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         components: the names of components, and the vendor's sentence on each.
         devices: vendor and product as a wrapping such as CEF names them.
         coded: lines carry the ids.
+        replaces: catalogues of which entries with the same id give way to this one's.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     components: Mapping[str, str] = {}
     devices: tuple[tuple[str, str], ...] = ()
     coded: bool = True
+    replaces: tuple[str, ...] = ()
 
 
 class _Flow(dict[str, Any]):
@@ -135,6 +137,8 @@ def write_draft(draft: Draft) -> str:
         "source": {"document": draft.document, "section": draft.section},
         "observer": _Flow(draft.observer),
     }
+    if draft.replaces:
+        head["replaces"] = _FlowList(draft.replaces)
     if draft.devices:
         head["devices"] = [_Flow(vendor=vendor, product=product) for vendor, product in draft.devices]
     if not draft.coded:

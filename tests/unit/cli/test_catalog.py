@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import stat
 import subprocess
 import sys
@@ -22,6 +22,13 @@ Type:          Error: An error occurred
 Severity:      error
 Facility:      LOG_DAEMON
 """
+SHIPPED = """\
+Name:          KMD_VPN_DOWN_ALARM_USER
+Message:       VPN <vpn-name> from <remote-address> is down.
+Type:          Event: This message reports an event, not an error
+Severity:      info
+Facility:      LOG_DAEMON
+"""
 OVERLAY = """\
 format: 1
 overlay: juniper_kmd
@@ -32,10 +39,35 @@ entries:
 """
 
 
-def _run(*arguments: str | Path, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200"}
+OWN = """\
+format: 1
+name: example
+title: 'Example [/b]'
+version: 1.0.0
+frame: syslog
+processes: [exd]
+source: {document: Some manual, section: Chapter 1}
+observer: {vendor: Example, product: Gateway, type: firewall}
+severities: {error: 3}
+variables:
+  peer: {type: address}
+entries:
+  - id: peer-gone
+    coded: false
+    format: 'peer {peer} has gone away'
+    impact: down
+    event: {category: [network], type: [end], action: peer-gone}
+    explanation: The peer does not answer any more.
+    cause: The path to it or the peer itself is down.
+    action: Ping it.
+"""
+
+
+def _run(
+    *arguments: str | Path, code: int = 0, stdin: str = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [LEXILOG, *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment
+        [LEXILOG, *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False, cwd=cwd
     )
     assert "Traceback" not in done.stderr
     assert done.returncode == code, done.stderr
@@ -44,7 +76,13 @@ def _run(*arguments: str | Path, code: int = 0, stdin: str = "") -> subprocess.C
 
 def test_list() -> None:
     """Each catalogue with its counts; with --ids each entry, for scripts."""
-    assert "clavister_stream" in _run("catalog", "list").stdout
+    rows = [line.split("\t") for line in _run("catalog", "list").stdout.splitlines()]
+    assert [cell for row in rows if row[0] == "clavister_stream" for cell in (row[0], *row[2:5])] == [
+        "clavister_stream",
+        "28",
+        "0",
+        "clavister",
+    ]
     lines = _run("catalog", "list", "--ids").stdout.splitlines()
     assert "juniper_kmd\tKMD_VPN_UP_ALARM_USER\tKMD_VPN_UP_ALARM_USER" in lines
     assert "clavister_stream\t803\tPeer is dead" in lines
@@ -68,6 +106,7 @@ def test_from_a_document_to_records(tmp_path: Path) -> None:
     assert "1 entries written" in _run("catalog", "import", "junos", source, "-o", draft).stderr
     said = _run("catalog", "lint", draft, code=3).stdout
     assert f"{draft}:" in said
+    assert _run("catalog", "lint", draft.name, code=3, cwd=tmp_path).stdout == said.replace(f"{tmp_path}/", "")
     assert "EX_PEER_GONE: has no explanation" in said
     assert "1 of 1" in _run("catalog", "coverage", "--catalog", draft).stdout
     line = "Aug  3 10:18:44 gw1 exd[7]: EX_PEER_GONE: Peer 192.0.2.1 of v1 is gone"
@@ -102,7 +141,11 @@ def test_vendor_text_is_kept_apart(tmp_path: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert "made-up message" in kept.read_text()
     assert "made-up message" not in draft.read_text()
-    assert "made-up message" in _run("catalog", "show", "--catalog", tmp_path, "EX_PEER_GONE").stdout
+    for where in (tmp_path, draft):
+        assert "made-up message" in _run("catalog", "show", "--catalog", where, "EX_PEER_GONE").stdout
+    (tmp_path / "ours.vendor-text.yaml").unlink()
+    _run("catalog", "import", "junos", source, "-o", draft, "--keep-vendor-text")
+    assert kept.exists()
     line = "Aug  3 10:18:44 gw1 exd[7]: EX_PEER_GONE: Peer 192.0.2.1 of v1 is gone"
     record = _run("enrich", "--catalog", tmp_path, stdin=line).stdout
     assert "EX_PEER_GONE" in record
@@ -154,12 +197,16 @@ def test_the_shipped_catalogues_are_in_order(tmp_path: Path) -> None:
     covered = _run("catalog", "coverage").stdout
     for counts in ("juniper_kmd", "91 of 91", "24 of 24", "28 of 28", "20 of 20", "22 of 22"):
         assert counts in covered
-    lock, overlay = tmp_path / "lock.json", tmp_path / "site.yaml"
+    lock = tmp_path / "lock.json"
     _run("catalog", "lock", "-o", lock)
     assert _run("catalog", "lock", "--check", lock).stdout == ""
-    overlay.write_text(OVERLAY)
-    said = _run("catalog", "lock", "--catalog", overlay, "--check", lock, code=3).stdout
-    assert "juniper_kmd: KMD_VPN_DOWN_ALARM_USER changed, but the version is still" in said
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN)
+    _run("catalog", "lock", own, "-o", lock)
+    own.write_text(OWN.replace("impact: down", "impact: degraded"))
+    said = _run("catalog", "lock", own, "--check", lock, code=3).stdout
+    assert said == "example: peer-gone changed, but the version is still 1.0.0: raise it\n"
+    assert "one at a time" in _run("catalog", "lock", "--check", lock, "-o", lock, code=2).stderr
 
 
 def test_explain_a_line_that_is_known() -> None:
@@ -183,13 +230,95 @@ def test_explain_a_line_that_is_not_known() -> None:
     assert "^ wanted 'down.'" in lines[at + 1] or "^ wanted 'up.'" in lines[at + 1]
 
 
-@pytest.mark.parametrize("line", ["", "hello", "\x1b[31mred\x1b[0m", "{", "<"])
+RED = "\x1b[31mred\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "hello",
+        RED,
+        f"Aug  3 10:18:44 srx1 kmd[1]: VPN {RED} from 192.0.2.1 is off.",
+        f"CEF:0|Forcepoint|Firewall|1|0|Generic|0|deviceFacility={RED} msg=ESP {RED}",
+        f"<30>1 2025-08-03T10:18:44Z gw1 {RED} 7 - - VPN v1 from 192.0.2.1 is off.",
+    ],
+)
 def test_explain_shows_nothing_that_a_terminal_would_obey(line: str) -> None:
     """Any line is explained; control characters are shown, not sent."""
     assert "\x1b" not in _run("explain", line, code=3).stdout
 
 
-def test_every_command_teaches() -> None:
-    """Each command's help says what it does."""
-    for name in ("list", "show", "search", "lint", "coverage", "diff", "lock", "import"):
-        assert len(_run("catalog", name, "--help").stdout) > 200
+def test_a_draft_of_a_shipped_chapter_stands_in_for_it(tmp_path: Path) -> None:
+    """With the shipped text it recognises what the shipped entry does, and as well."""
+    source, draft = tmp_path / "help.txt", tmp_path / "ours.yaml"
+    source.write_text(SHIPPED)
+    _run("catalog", "import", "junos", source, "-o", draft)
+    tagged = "Aug  3 10:18:44 srx1 kmd[1]: KMD_VPN_DOWN_ALARM_USER: VPN v1 from 192.0.2.1 is down. AAA username: N/A"
+    for line in (tagged, "Aug  3 10:18:44 srx1 kmd[1]: VPN v1 from 192.0.2.1 is down."):
+        shipped = json.loads(_run("enrich", "-q", stdin=line).stdout)
+        ours = json.loads(_run("enrich", "-q", "--catalog", draft, stdin=line).stdout)
+        assert ours["lexilog"]["catalog"]["name"] == "juniper_kmd_local"
+        for record in (shipped, ours):
+            for name in ("data_stream", "event", "lexilog"):
+                for key in ("dataset", "created", "catalog"):
+                    record[name].pop(key, None)
+        assert ours == shipped
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An output that is no ordinary file, or lies nowhere, is refused, and nothing is left behind."""
+    source = tmp_path / "help.txt"
+    source.write_text(HELP_SYSLOG)
+    assert (
+        "is no ordinary file" in _run("catalog", "import", "junos", source, "-o", "/dev/null", "--force", code=1).stderr
+    )
+    nowhere = tmp_path / "nowhere" / "ours.yaml"
+    assert "cannot be written: No such file" in _run("catalog", "import", "junos", source, "-o", nowhere, code=1).stderr
+    (tmp_path / "real.yaml").write_text("old")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "real.yaml")
+    _run("catalog", "import", "junos", source, "-o", tmp_path / "link.yaml", "--force")
+    assert (tmp_path / "link.yaml").is_symlink()
+    assert "EX_PEER_GONE" in (tmp_path / "real.yaml").read_text()
+    bad = _run("catalog", "import", "junos", source, "-o", tmp_path / "bad.yaml", "--name", "Bad Name", code=1).stderr
+    assert "bad.yaml: not written, because it would not load: name: Expected" in bad
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["help.txt", "link.yaml", "real.yaml"]
+
+
+def test_a_directory_without_catalogues_is_no_catalogue(tmp_path: Path) -> None:
+    """A path that adds nothing is a mistake, and said so."""
+    (tmp_path / "notes.txt").write_text("x")
+    for arguments in (["enrich", "--catalog", tmp_path], ["catalog", "lint", tmp_path]):
+        assert "this directory holds no catalogue" in _run(*arguments, code=1).stderr
+    assert "cannot be read: No such file" in _run("enrich", "--catalog", tmp_path / "nowhere", code=1).stderr
+
+
+def test_lint_tries_every_entry(tmp_path: Path) -> None:
+    """An entry that no line can ever match is found, although it loads."""
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN.replace("processes: [exd]\n", ""))
+    (said,) = _run("catalog", "lint", own, code=3).stdout.splitlines()
+    assert said.startswith(f"{own}:12: peer-gone: a line of its own in syslog is unknown")
+    own.write_text(OWN)
+    assert _run("catalog", "lint", own).stdout == ""
+    assert "Example [/b]" in _run("catalog", "list", "--catalog", own).stdout
+
+
+@pytest.mark.parametrize("command", [["catalog", "list"], ["catalog", "search", "vpn"], ["--help"], ["explain", "x"]])
+def test_a_full_disk_is_one_line(command: list[str]) -> None:
+    """Output that cannot be written is no traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [LEXILOG, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.stderr == "lexilog: standard output: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_every_command_is_in_the_documents(checkout: Path) -> None:
+    """A command that docs/making-catalogues.md does not name is undocumented."""
+    document = (checkout / "docs" / "making-catalogues.md").read_text(encoding="utf-8")
+    listed = _run("catalog", "--help").stdout.partition("Commands:")[2].split("\n")
+    names = [line.split()[0] for line in listed if line.strip()]
+    assert names == ["coverage", "diff", "import", "lint", "list", "lock", "search", "show"]
+    assert [name for name in names if f"catalog {name}" not in document] == []

@@ -194,6 +194,13 @@ def test_the_list_of_tags_gives_ids() -> None:
     assert facts[3].vendor_text == {"Help": "Daemon does something else, and says so"}
 
 
+def test_what_else_a_session_prints_is_passed_over() -> None:
+    """Banners, settings of the terminal and complaints about a tag that is not there are no messages."""
+    noise = "--- JUNOS 21.4R3 Kernel 64-bit\nuser@gw1> set cli screen-length 0\nScreen length set to 0\n"
+    wrong = "user@gw1> help syslog EXD_NOTHING\n                          ^\nsyntax error, expecting <command>.\n"
+    assert read(noise + wrong + SESSION) == read(SESSION)
+
+
 def test_a_numbered_name_meets_no_other() -> None:
     """Where the text has a variable of that number already, the next number is taken."""
     text = SESSION.replace("Peer <peer-name> of <peer-name>", "<peer> <peer> <peer1>")
@@ -231,7 +238,6 @@ def test_a_lone_block_is_read() -> None:
         (CHAPTER.replace("\nnotice", "\nbad"), 46, "Severity", "is no word of syslog: 'bad'"),
         (CHAPTER.replace("Event: This", "This"), 42, "Type", "begins with neither 'Event' nor 'Error'"),
         (SESSION.replace("Severity:      warning\n", ""), 14, "Severity", "'EXD_PEER_GONE' has no 'Severity'"),
-        (SESSION.replace("help syslog ?", "help syslog ?\nNo such thing"), 3, "Name:", "neither a block"),
         ("user@host> help syslog EXD_X\n", 1, "Name:", "names no message"),
     ],
 )  # fmt: skip
