@@ -9,7 +9,7 @@
 from lexilog.catalog.load import Catalog, load_catalog
 from lexilog.catalog.sources import load_catalogs, shipped_catalogs
 from lexilog.enrich.document import document, encode_json
-from lexilog.errors import CatalogError, LexilogError, OriginError, RelayError, SettingsError
+from lexilog.errors import CatalogError, ImportFormatError, LexilogError, OriginError, RelayError, SettingsError
 from lexilog.model import Enriched, Entry, Frame, Match, Outcome, Quality, Record
 from lexilog.pipeline import Pipeline
 
@@ -19,6 +19,7 @@ __all__ = [
     "Enriched",
     "Entry",
     "Frame",
+    "ImportFormatError",
     "LexilogError",
     "Match",
     "OriginError",

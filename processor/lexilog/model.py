@@ -100,8 +100,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         severity: the syslog severity code, 0 to 7, that the header names in words or digits.
         facility: the facility word that the header names, lower case.
         hostname: the device, as the header names it.
-        vendor: the vendor, as the wrapping names it.
-        product: the product, as the wrapping names it.
+        vendor: the vendor, as the wrapping names it, or the only one that uses it.
+        product: the product, likewise.
         component: the part of the product that speaks, as the wrapping names it: subsystem, category or facility.
         level: the severity in the vendor's own word or number, as the wrapping states it.
         process: the daemon.

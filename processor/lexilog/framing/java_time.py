@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from functools import lru_cache
 
-from lexilog.framing.timestamp import Context, read_stamp
+from lexilog.framing.timestamp import MONTHS, Context, read_stamp
 
 __all__ = ["read_java_time"]
 
@@ -25,7 +25,6 @@ _NUMBERS = {
     "E": r"[A-Za-z]{1,9}\.?",
 }
 _ZONE = r"(?P<zone>Z|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?|UTC|GMT)"
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def read_java_time(text: str, form: str, context: Context) -> datetime | None:
@@ -51,7 +50,7 @@ def read_java_time(text: str, form: str, context: Context) -> datetime | None:
     second = f"{int(parts.get('second', 0)):02}" + (f".{parts['fraction']}" if "fraction" in parts else "")
     clock = f"{hour:02}:{int(parts.get('minute', 0)):02}:{second}{_offset(parts.get('zone', ''))}"
     if "year" not in parts:
-        return read_stamp(f"{_MONTHS[month - 1]} {day} {clock}", context)
+        return read_stamp(f"{MONTHS[month - 1]} {day} {clock}", context)
     year = parts["year"] if len(parts["year"]) == 4 else f"20{parts['year']}"
     return read_stamp(f"{year}-{month:02}-{day:02}T{clock}", context)
 
@@ -87,8 +86,8 @@ def _month(parts: dict[str, str]) -> int | None:
     """Return the month from its number or the beginning of its English name."""
     number = int(parts.get("month", 0))
     name = parts.get("name", "")[:3].capitalize()
-    if name in _MONTHS:
-        number = _MONTHS.index(name) + 1
+    if name in MONTHS:
+        number = MONTHS.index(name) + 1
     return number if 1 <= number <= 12 else None
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "header_before",
     "is_cut_escape",
     "read_fields",
+    "read_id",
+    "read_pairs",
 ]
 
 # How many characters may stand before a payload: four times what RFC 5424 section 6.1 asks of a receiver.

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from lexilog.framing.timestamp import Context, read_stamp
 
-__all__ = ["PRODUCT", "VENDOR", "Facts", "column", "is_header", "read_facts", "telling"]
+__all__ = ["PRODUCT", "VENDOR", "Facts", "is_header", "read_facts", "telling"]
 
 # No format but CEF and LEEF names them; in those, the entries of the same log say "FORCEPOINT|Firewall".
 VENDOR = "Forcepoint"
@@ -41,19 +41,19 @@ class Facts(TypedDict):
     level: str | None
 
 
-def column(name: str) -> str:
+def _column(name: str) -> str:
     """Return a column's name as it is compared: case, blanks and underscores do not count."""
     return name.replace("_", "").replace(" ", "").casefold()
 
 
 def telling(names: Iterable[str]) -> int:
     """Return how many columns there are that speak for an entry of this log."""
-    return len({column(name) for name in names} & _TELLING)
+    return len({_column(name) for name in names} & _TELLING)
 
 
 def is_header(names: Iterable[str]) -> bool:
     """Tell whether names are the columns of such a log: a time, and the message or the situation."""
-    columns = {column(name) for name in names}
+    columns = {_column(name) for name in names}
     return not columns.isdisjoint(_TIME) and not columns.isdisjoint(_TEXT + _SITUATION)
 
 
@@ -61,7 +61,7 @@ def read_facts(data: Mapping[str, str], context: Context) -> Facts:
     """Return what the columns of an entry mean."""
     columns: dict[str, str] = {}
     for name, value in data.items():
-        columns.setdefault(column(name), value)
+        columns.setdefault(_column(name), value)
     return Facts(
         text=_first(columns, (*_TEXT, *_SITUATION)) or "",
         time=read_stamp(_first(columns, _TIME) or "", context),

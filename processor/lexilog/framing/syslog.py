@@ -29,9 +29,10 @@ _ESCAPED = re.compile(r'\\(["\\\]])')
 
 # A word of a header, and the two shapes that a program's name has before its text.
 _WORD = re.compile(r"\S{1,255}(?!\S)")
-_PROCESS = re.compile(r"(?P<process>[A-Za-z][\w./-]{0,47})(?:\[(?P<pid>\d{1,10})\])?:?\Z")
+_NAME = r"(?P<process>[A-Za-z][\w./-]{0,47})(?:\[(?P<pid>\d{1,10})\])?"
+_PROCESS = re.compile(_NAME + r":?\Z")
 _HOST = re.compile(r"(?P<host>[^\s%:=]{1,255})(?= |:|\Z)")
-_PROGRAM = re.compile(r"(?P<process>[A-Za-z][\w./-]{0,47})(?:\[(?P<pid>\d{1,10})\])?: {0,8}")
+_PROGRAM = re.compile(_NAME + ": {0,8}")
 _NAMED = re.compile(r"%(?P<facility>[A-Z][A-Z0-9_]{0,31})-(?P<severity>[0-7])-(?P<tag>[A-Z0-9_]{1,64}): {0,8}")
 # What some collectors write for the PRI.
 _NAMED_PRIORITY = re.compile(

@@ -8,14 +8,10 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import msgspec
 
-__all__ = ["Context", "read_stamp", "read_time"]
+__all__ = ["MONTHS", "Context", "read_stamp", "read_time"]
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
-    )
-}
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(MONTHS, start=1)}
 _ZONE = r"Z|UTC|GMT|[+-]\d\d:?\d\d"
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(" + _ZONE + r")?(?=[\s:\]]|\Z)",
