@@ -50,8 +50,10 @@ def frame(line: str, context: Context) -> Frame | None:
     # Some senders end a message with NUL; whoever wants the line as it came has it.
     line = line.rstrip(_ENDS)
     inner = unwrap_json(line, context)
-    if inner is not None and (found := _first(inner.text.rstrip(_ENDS), context)):
-        return _behind(inner.header, found)
+    for text in inner.texts if inner else ():
+        found = _first(text.rstrip(_ENDS), context)
+        if found is not None and inner is not None:
+            return _behind(inner.header, found)
     return _first(line, context)
 
 

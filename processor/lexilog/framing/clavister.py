@@ -49,8 +49,6 @@ _STREAM = frozenset(("destip", "iface", "localikespi", "localip", "recviface", "
 _NUMBERS = ("id", "prio", "rev")
 _TEXTS = ("message", "msg", "text")
 _PROOF = re.compile(rf'(?<![\w.-])(?:(?:{"|".join(_NUMBERS)})="?\d|(?:event|{"|".join(sorted(_STREAM))})=)')
-# What each proof has in it.
-_HINTS = ("id=", "prio=", "rev=", "event=", "ip=", "face=", "spi=")
 
 # A key, but not an attribute of a distinguished name: "CN=gw1, O=Example" is one value.
 _KEY = (
@@ -99,8 +97,19 @@ def parse_clavister(line: str, context: Context) -> Frame | None:
 
 
 def _may_be(line: str) -> bool:
-    """Tell at little cost whether a line has any proof in it at all."""
-    return "EFW" in line or (any(map(line.__contains__, _HINTS)) and _PROOF.search(line) is not None)
+    """Tell at little cost whether a line has any proof in it at all: every line of every vendor comes by here."""
+    if "EFW" in line:
+        return True
+    has_hint = (
+        "id=" in line
+        or "prio=" in line
+        or "rev=" in line
+        or "event=" in line
+        or "ip=" in line
+        or "face=" in line
+        or "spi=" in line
+    )
+    return has_hint and _PROOF.search(line) is not None
 
 
 def _is_clavisters(start: re.Match[str], header: Header, body: _Body) -> bool:
@@ -116,7 +125,9 @@ def _is_clavisters(start: re.Match[str], header: Header, body: _Body) -> bool:
         return False
     # An id alone is any number; the product writes something beside it that others do not.
     beside = any(_is_number(data.get(name, "")) for name in ("prio", "rev")) or "event" in data
-    return beside or not _STREAM.isdisjoint(data) or (_is_number(data.get("id", "")) and bool(body.text))
+    # Each text of the reference is a sentence with its full stop.
+    said = _is_number(data.get("id", "")) and body.text.endswith(".")
+    return beside or not _STREAM.isdisjoint(data) or said
 
 
 def _frame(line: str, start: re.Match[str], header: Header, body: _Body, context: Context) -> Frame:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from itertools import islice
 
 from lexilog.framing.payload import HEADER_LIMIT, build_frame, header_before
@@ -22,6 +23,9 @@ from lexilog.model import Frame
 
 __all__ = ["columns_of", "parse_csv_export"]
 
+# Separators of files and groups stand for line breaks while the module reads.
+_HIDDEN_BREAKS = str.maketrans("\n\r", "\x1c\x1d")
+_SHOWN_BREAKS = str.maketrans("\x1c\x1d", "\n\r")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _IPSEC = re.compile(r'(?:\A|,)\s*+"?ipsec"?\s*+(?:,|\Z)', re.IGNORECASE)
 _BEHIND_HEADER = re.compile(r"(?<=[\s>\ufeff])")
@@ -83,7 +87,8 @@ def _frame_without_columns(header: Header, body: str, cells: list[str], context:
         time=read_stamp(time, context),
         vendor=VENDOR,
         product=PRODUCT,
-        component=facility,
+        # Whose facility it is nobody has said, so it is no proof of a message that needs one.
+        component=None,
         level=None,
     )
     return build_frame(header, "csv", body, truncated=body.count('"') % 2 == 1, **facts)
@@ -113,9 +118,12 @@ def _is_word(cell: str) -> bool:
 
 
 def _cells(row: str) -> list[str]:
-    try:
-        cells = next(csv.reader([row.rstrip("\r\n")], skipinitialspace=True), [])
-    except csv.Error:
-        # A cell that is longer than the module reads, or a line break outside quotes.
-        cells = row.split(",")
-    return [cell.strip() for cell in cells]
+    row = row.rstrip("\r\n")
+    with suppress(csv.Error):
+        return [cell.strip() for cell in next(csv.reader([row], skipinitialspace=True), [])]
+    # The module refuses a line break outside quotes; what stands around it is still a row.
+    with suppress(csv.Error):
+        cells = next(csv.reader([row.translate(_HIDDEN_BREAKS)], skipinitialspace=True), [])
+        return [cell.translate(_SHOWN_BREAKS).strip() for cell in cells]
+    # A cell that is longer than the module reads.
+    return [cell.strip() for cell in row.split(",")]

@@ -21,6 +21,8 @@ _DEPTH = 64
 _LEAVES = 4096
 _TOKENS = 4 * _LEAVES
 # How much of each key a dotted path shows.
+# How many steps of a path make a name: names of a hostile object must not outgrow it.
+_STEPS = 4
 _KEY = 64
 
 # The double quotes that may stand around a string.
@@ -94,9 +96,9 @@ class _Leaves:
             raise _BoundError
         name = next(key for key in reversed(path) if isinstance(key, str))
         if name in self.values:
-            name = ".".join(str(key)[:_KEY] for key in path)
+            name = ".".join(str(key)[:_KEY] for key in path[-_STEPS:])
         if name in self.values:
-            # Only two leaves with the same path come here, or one at the top after a deeper one with its name.
+            # Two leaves with the same last steps, or one at the top after a deeper one with its name.
             name = f"{name}.{len(self.values)}"
         self.values[name] = text
 

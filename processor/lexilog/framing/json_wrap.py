@@ -8,6 +8,7 @@ r"""Lines in a JSON object, which an agent or a container runtime has written ar
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, NamedTuple
 
@@ -23,25 +24,25 @@ __all__ = ["Inner", "unwrap_json"]
 _CEE = re.compile(START + r"@cee:\s{0,8}(?=\{)")
 # Where the line stands, the surest first; a tuple is a path.
 _PLACES = (
+    ("event", "original"),
     ("log",),
     ("message",),
     ("MESSAGE",),
     ("msg",),
     ("@message",),
-    ("event", "original"),
     ("body",),
 )
 
 
 class Inner(NamedTuple):
-    """The line that an object holds, without its line ending, and the syslog header before the object."""
+    """The texts in an object that may be the line, the surest first, and the syslog header before the object."""
 
-    text: str
+    texts: tuple[str, ...]
     header: Header
 
 
 def unwrap_json(line: str, context: Context) -> Inner | None:
-    """Return the line that a JSON object holds; None where it holds none or is no object."""
+    """Return what in a JSON object may be a line, without line endings; None where there is none or it is no object."""
     if line.startswith("{"):
         header, start = Header(), 0
     elif "@cee:" in line and (found := find_payload(line, _CEE, context)):
@@ -49,12 +50,23 @@ def unwrap_json(line: str, context: Context) -> Inner | None:
     else:
         return None
     hidden = hide(line[start:])
+    content = _decoded(hidden)
+    texts = [text for path in _PLACES if (text := _text(content, path))]
+    if hidden != line[start:]:
+        texts = [show(text) for text in texts]
+    return Inner(tuple(dict.fromkeys(texts)), header) if texts else None
+
+
+def _decoded(text: str) -> Any:
+    """Return what a JSON text says; a forgiving reader comes second: half a character, a raw TAB in a string."""
     try:
-        content = msgspec.json.decode(hidden)
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
         return None
-    text = next((inner for path in _PLACES if (inner := _text(content, path))), None)
-    return None if text is None else Inner(show(text) if hidden != line[start:] else text, header)
 
 
 def _text(content: Any, path: tuple[str, ...]) -> str | None:

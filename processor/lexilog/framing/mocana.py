@@ -27,10 +27,12 @@ _PRODUCT = "Mocana"
 # How far into a line its header may reach.
 _WINDOW = 1024
 _COMPONENTS = frozenset(("aaa", "amf", "cfm", "datapath", "ike", "intfmgr", "ipsec", "reportmgr", "services-logs"))
-# The time that stands alone before a component has year and microseconds, and a colon behind it.
-_OWN_TIME = re.compile(r"[A-Z][a-z]{2} {1,2}\d{1,2} \d{4} \d\d:\d\d:\d\d\.\d{6}: ?\Z")
-# What a line must have of one or the other.
-_HINTS = ("mocana", *(f"[{name}]" for name in sorted(_COMPONENTS)))
+# The time that stands alone before a component has a colon behind it.
+_OWN_TIME = re.compile(r"(?:\A|>|\s)[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?: ?\Z")
+# The gateway's own objects, by the names that they begin with.
+_OBJECTS = ('"sessionId"', '"linkUpdate"')
+# What a line cannot be without.
+_BRACKETED = re.compile(r"\[[A-Za-z][\w-]{0,31}\]")
 _NAMES = {name.lower(): name for name in ("SubCls", "EID", "Type", "Sev")}
 # Blanks, commas, and line ends as collectors write them.
 _GAP = r"(?:[\s,]|#01[125]|\\[nrt])*+"
@@ -76,7 +78,6 @@ class _Message(NamedTuple):
     text: str
     values: dict[str, str]
     truncated: bool = False
-    ends_in_object: bool = False
 
 
 def read_lead(line: str) -> Lead | None:
@@ -109,9 +110,9 @@ def parse_mocana(line: str, context: Context) -> Frame | None:
     """Return the frame of a line, or of a record of several lines, in one of the forms that the module's text shows.
 
     Proof are ``Mocana:`` before the component; before a documented one the gateway's own time, or after it its
-    attributes or an object.
+    attributes or an object of its own.
     """
-    if "[" not in line or not any(map(line[:_WINDOW].lower().__contains__, _HINTS)):
+    if "[" not in line or not (_BRACKETED.search(line, 0, _WINDOW) or "\n" in line):
         return None
     first, *others = line.strip().split("\n")
     lead = read_lead(first)
@@ -126,7 +127,7 @@ def parse_mocana(line: str, context: Context) -> Frame | None:
     message = _read_message(whole[position:])
     named = lead.named or header.process == _PRODUCT
     own = _OWN_TIME.search(first, 0, lead.start) is not None
-    if not named and not own and not _is_proof(header, attributes, message):
+    if not named and not own and not _is_proof(header, attributes, whole):
         return None
     return Frame(
         kind="mocana",
@@ -164,13 +165,13 @@ def _read_attributes(text: str, position: int) -> tuple[dict[str, str], int]:
     return attributes, position
 
 
-def _is_proof(header: Header, attributes: dict[str, str], message: _Message) -> bool:
+def _is_proof(header: Header, attributes: dict[str, str], text: str) -> bool:
     """Tell whether a line that does not say ``Mocana:`` is the gateway's; other daemons have an ``[IKE]``, too."""
     if header.time is None:
         return False
-    if header.process is not None:
-        return "SubCls" in attributes
-    return bool(attributes) or message.ends_in_object
+    if "SubCls" in attributes:
+        return True
+    return header.process is None and ("Sev" in attributes or any(name in text for name in _OBJECTS))
 
 
 def _without_relay(header: Header, text: str) -> Header:
@@ -200,7 +201,7 @@ def _read_message(text: str) -> _Message:
     if after:
         # The text goes on behind the object: both parts of it are kept.
         return _Message(f"{_clean(text[:start])} {_clean(after)}", tail.values)
-    return _Message(_clean(text[:start]), tail.values, tail.truncated, True)
+    return _Message(_clean(text[:start]), tail.values, tail.truncated)
 
 
 def _clean(text: str) -> str:

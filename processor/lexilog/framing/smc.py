@@ -62,12 +62,14 @@ def read_facts(data: Mapping[str, str], context: Context) -> Facts:
     columns: dict[str, str] = {}
     for name, value in data.items():
         columns.setdefault(_column(name), value)
+    text = _first(columns, _TEXT)
     return Facts(
-        text=_first(columns, (*_TEXT, *_SITUATION)) or "",
+        text=text or _first(columns, _SITUATION) or "",
         time=read_stamp(_first(columns, _TIME) or "", context),
         vendor=VENDOR,
         product=PRODUCT,
-        component=_first(columns, _COMPONENT),
+        # A situation is named in a few words, too few to be taken for a message that needs its facility.
+        component=_first(columns, _COMPONENT) if text or not _first(columns, _SITUATION) else None,
         level=_first(columns, _LEVEL),
     )
 

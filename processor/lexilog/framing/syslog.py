@@ -40,6 +40,8 @@ _NAMED_PRIORITY = re.compile(
     r"\.(?:emerg\w*|alert|crit\w*|err(?:or)?|warn(?:ing)?|notice|info\w*|debug)\Z",
     re.IGNORECASE,
 )
+# How many headers may stand inside the first one.
+_NESTED = 3
 # How many words may stand between the time and the text: host, program, PID, message id, or a relay's host twice.
 _WORDS = 6
 
@@ -116,11 +118,14 @@ def read_header(line: str, end: int, context: Context) -> Header | None:
     Returns:
         The header, empty where nothing stands before the payload; None where it is something else, such as prose.
     """
-    return _header(line[:end], 1 if line.startswith("\ufeff") else 0, context, Header(), 3)
+    return _header(line[:end], 1 if line.startswith("\ufeff") else 0, context, Header(), [_NESTED])
 
 
-def _header(text: str, position: int, context: Context, known: Header, depth: int) -> Header | None:
-    """Read PRI, version and time, then the words; of several headers the inner one counts more."""
+def _header(text: str, position: int, context: Context, known: Header, left: list[int]) -> Header | None:
+    """Read PRI, version and time, then the words; of several headers the inner one counts more.
+
+    How many headers may still be tried in all is in `left`, so that a text full of their beginnings costs little.
+    """
     if priority := read_priority(text, position):
         known = msgspec.structs.replace(known, pri=priority.pri, version=priority.version)
         position = priority.end
@@ -133,8 +138,10 @@ def _header(text: str, position: int, context: Context, known: Header, depth: in
             known = msgspec.structs.replace(known, elements=data.elements)
             position = data.end
             continue
-        if depth and (words or stamp) and (text[position] == "<" or read_time(text, position, context)):
-            inner = _header(text, position, context, _worded(known, words) or known, depth - 1)
+        begins = (words or stamp) and (text[position] == "<" or read_time(text, position, context))
+        if begins and left[0]:
+            left[0] -= 1
+            inner = _header(text, position, context, _worded(known, words) or known, left)
             if inner is not None:
                 return inner
         found = _WORD.match(text, position)

@@ -233,3 +233,12 @@ def test_hostile_texts_come_back(start: str, part: str, end: str) -> None:
     """A text of a mebibyte is read in one pass whatever it repeats, and gives a bounded number of values."""
     found = read_json_tail(start + part * ((1 << 20) // len(part)) + end, 0)
     assert len(found.values) <= 4096
+
+
+def test_names_do_not_outgrow_the_object() -> None:
+    """Leaves of one name, deep inside, get names of a few steps, however long their path is."""
+    deep = '{"z":' * 50 + "[" + ",".join('{"a":1}' for _ in range(500)) + "]" + "}" * 50
+    found = read_json_tail(deep, 0)
+    assert found is not None
+    assert len(found.values) == 500
+    assert max(map(len, found.values)) < 300

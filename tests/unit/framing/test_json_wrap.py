@@ -18,7 +18,7 @@ LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_X: text"
 
 def _text(line: str) -> str | None:
     found = unwrap_json(line, CONTEXT)
-    return None if found is None else found.text
+    return None if found is None else found.texts[0]
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,18 @@ def test_the_header_before_an_object_fills_what_the_line_lacks() -> None:
     inner = frame(f'<13>1 2025-01-01T00:00:00Z relay app 12 - - @cee: {{"msg":"{LINE}"}}', CONTEXT)
     assert inner is not None
     assert (inner.hostname, inner.pri, inner.process) == ("srx1", 30, "kmd")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"message": "text", "event": {"original": LINE}},
+        {"log": "stdout", "message": LINE},
+        {"log": LINE, "other": "\ud83d"},
+    ],
+)
+def test_the_line_is_found_wherever_it_stands(content: dict[str, object]) -> None:
+    """A text that is no line does not hide the one that is."""
+    found = frame(json.dumps(content), CONTEXT)
+    assert found is not None
+    assert (found.hostname, found.tag) == ("srx1", "KMD_X")

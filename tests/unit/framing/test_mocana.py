@@ -184,12 +184,13 @@ def test_object_that_breaks_off(message: str, data: dict[str, str]) -> None:
     [
         ('Oct 22 2021 07:15:30.401772: [AAA] Policy REJECT {"reason":"x"}', None),
         ('Oct 22 2021 07:15:30.401772: [AAA] \nPolicy REJECT {"reason":"x"}', None),
-        ('Oct 22 13:31:13 gw1 [aaa], Policy REJECT {"reason":"x"', "gw1"),
-        ('<134>1 2021-10-22T13:31:13Z gw1 - - - - [AAA] Policy REJECT {"reason":"x"}', "gw1"),
+        ('Oct 22 13:31:13: [AAA] Policy REJECT {"reason":"x"}', None),
+        ('Oct 22 13:31:13 gw1 [aaa], Policy REJECT {"reason":"x","sessionId":{"', "gw1"),
+        ('<134>1 2021-10-22T13:31:13Z gw1 - - - - [AAA] Policy REJECT {"reason":"x","sessionId":{}}', "gw1"),
     ],
 )
 def test_without_the_gateways_name_an_object_tells_it(line: str, hostname: str | None) -> None:
-    """Right after a header with a time, a documented component and an object at the end are enough."""
+    """A documented component right after the gateway's own time, or with an object of its own, is enough."""
     found = _frame(line)
     assert (found.process, found.component, found.text, found.hostname) == (None, "aaa", "Policy REJECT", hostname)
     assert found.data == {"reason": "x"}
@@ -325,3 +326,18 @@ def test_hostile_lines_come_back(start: str, part: str, end: str) -> None:
     """A line of a mebibyte is read in one pass whatever it repeats."""
     found = parse_mocana(start + part * ((1 << 20) // len(part)) + end, CONTEXT)
     assert found is None or found.kind == "mocana"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '2020-04-17T01:03:52Z [INFO][AMF][Comm] N1N2 message transfer {"pduSessionId":1}',
+        '2024-05-04 15:27:26 INFO [datapath] endpoint regenerated {"endpointID":12}',
+        '2024-05-04T15:27:26Z auth1 [aaa] Session START {"user":"x"}',
+        "2024-05-04 15:27:26 [ike] done {}",
+        "May  4 15:27:26 host1 [ike] type: main, peer 192.0.2.1",
+    ],
+)
+def test_an_object_of_others_is_no_proof(line: str) -> None:
+    """Programs that write a name in brackets and an object are many."""
+    assert parse_mocana(line, CONTEXT) is None
