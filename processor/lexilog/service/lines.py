@@ -17,7 +17,7 @@ __all__ = ["FRAMINGS", "RecordReader", "read_chunks", "read_counted"]
 _SIZE = 1 << 18
 _COUNT = re.compile(rb"([1-9]\d{0,7}) (?=<)")
 # A count that is larger than this is none: nobody waits for so much.
-_LONGEST = 16 * 1024 * 1024
+_LONGEST = 1024 * 1024
 # Longer than any count.
 _SHORT = 16
 
@@ -108,7 +108,8 @@ class _Splitter:
             if (end < 0 or end > len(data)) and not at_end:
                 break
             self._was_counted = after == end
-            messages.append(data[start:end])
+            # A message that breaks off at the end of the stream keeps its count: it is what was received.
+            messages.append(data[start if end <= len(data) else position : end])
             position = after
         self._pending, self._size = [data[position:]], len(data) - position
         return messages

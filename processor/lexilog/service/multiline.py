@@ -162,8 +162,10 @@ class _Line(NamedTuple):
 class _Record:
     """A record that is not complete yet."""
 
-    def __init__(self, line: str, part: _Part, now: float) -> None:
+    def __init__(self, line: str, part: _Part, now: float, number: int) -> None:
         self.lines = [line]
+        # The number of the line that it was last continued by, among all lines.
+        self.number = number
         self.size = _size(line)
         self.part = part
         self.since = now
@@ -177,7 +179,7 @@ class Joiner:
     two devices are open at once, a line without a header is left alone, because it does not say whose it is.
 
     Args:
-        max_lines: the most lines of a record.
+        max_lines: the most lines of a record, and of other devices between two of its lines.
         max_bytes: the most bytes of a record, in UTF-8, line ends included.
         max_seconds: how long the first line of a record waits for the last one.
     """
@@ -188,6 +190,7 @@ class Joiner:
         self._max_seconds = max_seconds
         # By device, the oldest first.
         self._open: dict[str, _Record] = {}
+        self._number = 0
         # Whose line was the last one: a line without a header is of the same device.
         self._device = ""
 
@@ -202,6 +205,7 @@ class Joiner:
             The records that are finished by it, in order; lines joined by ``\n``. A line that is a record by itself is
             among them at once.
         """
+        self._number += 1
         finished = self.flush(now) if self._open else []
         known = _read(line, bool(self._open))
         if known.device is not None:
@@ -227,7 +231,7 @@ class Joiner:
             return finished
         if len(self._open) == _DEVICES:
             finished.append(self._release(next(iter(self._open))))
-        self._open[self._device] = _Record(line, part, now)
+        self._open[self._device] = _Record(line, part, now, self._number)
         return finished
 
     @property
@@ -239,10 +243,11 @@ class Joiner:
 
     def flush(self, now: float | None = None) -> list[str]:
         """Return the records that have waited too long, as they are so far; all of them when `now` is None."""
-        waited = [
-            device for device, record in self._open.items() if now is None or now - record.since >= self._max_seconds
-        ]
-        return [self._release(device) for device in waited]
+        return [self._release(device) for device in [*self._open] if now is None or self._has_waited(device, now)]
+
+    def _has_waited(self, device: str, now: float) -> bool:
+        record = self._open[device]
+        return now - record.since >= self._max_seconds or self._number - record.number > self._max_lines
 
     def _goes_on(self, record: _Record, line: str, known: _Line) -> bool:
         """Add a line to a record, if it goes on with it and there is room."""
@@ -254,7 +259,7 @@ class Joiner:
         if size > self._max_bytes or not record.part.fits(text, has_header=has_header):
             return False
         record.lines.append(line)
-        record.size = size
+        record.size, record.number = size, self._number
         record.part.add(text)
         return True
 

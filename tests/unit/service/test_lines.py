@@ -52,7 +52,7 @@ def test_messages_with_their_length_before_them(size: int) -> None:
     ("data", "expected"),
     [
         (b"plain\n" + _counted(b"<30>one") + b"\nplain\n", [b"plain", b"<30>one", b"plain"]),
-        (b"7 <30>on", [b"<30>on"]),
+        (b"7 <30>on", [b"7 <30>on"]),
         (b"99999999 <30>one\nplain", [b"99999999 <30>one", b"plain"]),
         (b"12 apples\n", [b"12 apples"]),
         (b"12", [b"12"]),

@@ -306,3 +306,12 @@ def test_hostile_lines_come_back(start: str, part: str) -> None:
     for size in (1 << 20, 60_000):
         line = start + part * (size // len(part))
         assert _join([line, "x"]) in ([line, "x"], [line + "\nx"])
+
+
+def test_a_record_that_broke_off_does_not_wait_for_ever() -> None:
+    """After as many lines of others as a record may have it leaves, whatever the clock says."""
+    cut = HEADER + PARTS[0]
+    others = [f"Oct  2 13:45:36 gw3 hello {number}" for number in range(5)]
+    joiner = Joiner(max_lines=3)
+    found = [joiner.feed(line, 0.0) for line in [cut, *others]]
+    assert found == [[], *([line] for line in others[:3]), [cut, others[3]], [others[4]]]
