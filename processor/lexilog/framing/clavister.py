@@ -98,7 +98,7 @@ def parse_clavister(line: str, context: Context) -> Frame | None:
 
 def _may_be(line: str) -> bool:
     """Tell at little cost whether a line has any proof in it at all: every line of every vendor comes by here."""
-    if "EFW" in line:
+    if "EFW" in line or "] IKE" in line or "] IPSEC" in line or "] RULE" in line or "IKE," in line:
         return True
     has_hint = (
         "id=" in line
@@ -121,13 +121,19 @@ def _is_clavisters(start: re.Match[str], header: Header, body: _Body) -> bool:
         return False
     if categories is None:
         return bool(_HEADERLESS.match(start.string, start.end()))
-    if _CATEGORIES.isdisjoint(re.split(r",\s?", categories)) or not _FOREIGN.isdisjoint(data):
+    # Its own time, or a list of categories, is as good as half a proof.
+    own_form = start["time"] is not None or "," in categories
+    known = _CATEGORIES | {"RULE"} if own_form else _CATEGORIES
+    is_own = not known.isdisjoint(re.split(r",\s?", categories))
+    if not (is_own or own_form) or not _FOREIGN.isdisjoint(data):
         return False
     # An id alone is any number; the product writes something beside it that others do not.
     beside = any(_is_number(data.get(name, "")) for name in ("prio", "rev")) or "event" in data
+    if beside or not _STREAM.isdisjoint(data):
+        return True
     # Each text of the reference is a sentence with its full stop.
-    said = _is_number(data.get("id", "")) and body.text.endswith(".")
-    return beside or not _STREAM.isdisjoint(data) or said
+    numbered = _is_number(data.get("id", ""))
+    return is_own and ((own_form and data.keys() == {"id"}) or (body.text.endswith(".") and (numbered or own_form)))
 
 
 def _frame(line: str, start: re.Match[str], header: Header, body: _Body, context: Context) -> Frame:

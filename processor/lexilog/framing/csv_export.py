@@ -31,6 +31,8 @@ _IPSEC = re.compile(r'(?:\A|,)\s*+"?ipsec"?\s*+(?:,|\Z)', re.IGNORECASE)
 _BEHIND_HEADER = re.compile(r"(?<=[\s>\ufeff])")
 # A protocol or service with its meaning: UDP (User Datagram Protocol).
 _EXPLAINED = re.compile(r"\S{1,32} \([^()]{1,80}\)")
+# An export has dozens of columns; rows with fewer than this are anybody's.
+_EXPORTED = 8
 # At how many places the first cell is looked for behind a header.
 _PLACES = 24
 
@@ -87,8 +89,8 @@ def _frame_without_columns(header: Header, body: str, cells: list[str], context:
         time=read_stamp(time, context),
         vendor=VENDOR,
         product=PRODUCT,
-        # Whose facility it is nobody has said, so it is no proof of a message that needs one.
-        component=None,
+        # Nobody has said whose facility it is: in a short row it is no proof of a message that needs one.
+        component=facility if len(cells) >= _EXPORTED else None,
         level=None,
     )
     return build_frame(header, "csv", body, truncated=body.count('"') % 2 == 1, **facts)

@@ -347,3 +347,28 @@ def test_a_line_that_is_cut_inside_a_key() -> None:
     assert found is not None
     assert (found.data or {})["localip"] == "192.0.2.1"
     assert found.truncated
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'IKE: message="IKE Max SA Warning."',
+        "IKE: IKE Max SA Warning.",
+        "IKE: id=0770",
+        'RULE: id="1655"',
+        "RULE: prio=2 id=1655 rev=1",
+        "IKE,IPSEC: id=1694 ip=192.0.2.7 iface=vpn1",
+    ],
+)
+def test_the_products_own_time_is_half_a_proof(body: str) -> None:
+    """Behind it a category of the IKE chapter with an id, a sentence or the product's own pairs is enough."""
+    found = parse_clavister(f"<134>[2024-09-01 13:04:11] {body}", CONTEXT)
+    assert found is not None
+    assert found.component in ("IKE", "RULE")
+
+
+def test_a_list_of_categories_is_half_a_proof() -> None:
+    """Nobody else writes one before a colon."""
+    found = parse_clavister('<134>IKE,RULE: message="Failed to re-initialize dynamic rules."', CONTEXT)
+    assert found is not None
+    assert (found.component, found.text) == ("IKE", "Failed to re-initialize dynamic rules.")
