@@ -7,26 +7,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from catalogs import catalog_head
 from lexilog import Catalog, LexilogError, Pipeline, load_catalog, shipped_catalogs
 from lexilog.catalog.compare import differences
 from lexilog.catalog.coverage import measure
 from lexilog.catalog.lint import lint
 from lexilog.catalog.lock import check_lock, make_lock, read_lock, write_lock
 
-HEAD = """\
-format: 1
-name: example_gateway
-title: Example
-version: 1.0.0
-frame: clavister
-source: {document: Some manual, section: Chapter 1}
-observer: {vendor: Example, product: Gateway, type: firewall}
-severities: {Error: 3, Notice: 5}
+HEAD = (
+    catalog_head("clavister", processes=None, severities="Error: 3, Notice: 5")
+    + """\
 variables:
   ip: {type: address}
   iface: {type: name}
 entries:
 """
+)
 ENTRY = """\
   - id: '%s'
     format: '%s'

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from catalogs import catalog_head
 from lexilog import CatalogError, Pipeline, Record, document, load_catalog
 
-GOOD = """\
-format: 1
-name: example_gateway
-title: Example
-version: 1.0.0
-frame: junos
-source: {document: Some manual, section: Chapter 1}
-observer: {vendor: Example, product: Gateway, type: firewall}
-severities: {error: 3}
+GOOD = (
+    catalog_head("junos", processes=None)
+    + """\
 facilities: {LOG_AUTH: 4}
 variables:
   peer: {type: address, fields: [lexilog.remote.ip]}
@@ -32,6 +27,7 @@ entries:
     cause: The path to it or the peer itself is down.
     action: Ping it.
 """
+)
 
 
 def _load(tmp_path: Path, text: str) -> str:

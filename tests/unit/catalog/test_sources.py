@@ -7,19 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from catalogs import catalog_head
 from lexilog import Catalog, CatalogError, Pipeline, Record, document, load_catalogs
 from lexilog.catalog.sources import vendor_texts
 
-OWN = """\
-format: 1
-name: example_gateway
-title: Example
-version: 1.0.0
-frame: junos
-processes: [exd]
-source: {document: Some manual, section: Chapter 1}
-observer: {vendor: Example, product: Gateway, type: firewall}
-severities: {error: 3}
+OWN = (
+    catalog_head("junos")
+    + """\
 variables:
   peer: {type: address, fields: [lexilog.remote.ip]}
 entries:
@@ -29,6 +23,7 @@ entries:
     impact: down
     event: {category: [network], type: [end], action: peer-gone}
 """
+)
 OVERLAY = """\
 format: 1
 overlay: juniper_kmd

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from catalogs import catalog_head
+
 LEXILOG = Path(sys.executable).with_name("lexilog")
 HELP_SYSLOG = """\
 user@gw1> help syslog EX_PEER_GONE
@@ -39,16 +41,9 @@ entries:
 """
 
 
-OWN = """\
-format: 1
-name: example
-title: 'Example [/b]'
-version: 1.0.0
-frame: syslog
-processes: [exd]
-source: {document: Some manual, section: Chapter 1}
-observer: {vendor: Example, product: Gateway, type: firewall}
-severities: {error: 3}
+OWN = (
+    catalog_head("syslog", name="example", title="'Example [/b]'")
+    + """\
 variables:
   peer: {type: address}
 entries:
@@ -61,6 +56,7 @@ entries:
     cause: The path to it or the peer itself is down.
     action: Ping it.
 """
+)
 
 
 def _run(

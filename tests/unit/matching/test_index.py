@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from catalogs import catalog_head
 from lexilog import Frame, Match, Pipeline, Quality, load_catalog
 from lexilog.framing import Context, frame
 from lexilog.matching.index import Index, Miss
@@ -218,16 +219,9 @@ def test_a_catalogue_for_any_syslog_line(tmp_path: Path) -> None:
         assert coded.entry.id == "113019"
 
 
-SYSLOG = """\
-format: 1
-name: example
-title: Example
-version: 1.0.0
-frame: syslog
-processes: [exd]
-source: {document: Some manual, section: Chapter 1}
-observer: {vendor: Example, product: Gateway, type: firewall}
-severities: {error: 3}
+SYSLOG = (
+    catalog_head("syslog", name="example")
+    + """\
 variables:
   peer: {type: address}
   name: {type: name}
@@ -242,6 +236,7 @@ entries:
     impact: down
     event: {category: [network], type: [end], action: peer-gone}
 """
+)
 
 
 @pytest.mark.parametrize("end", ["", ", spi 1", ": spi 1", "; spi 1", "(spi 1)", " [spi 1]", "."])

@@ -1,0 +1,34 @@
+"""The head of a catalogue of one's own, as tests of several rooms write it."""
+
+from __future__ import annotations
+
+
+def catalog_head(
+    frame: str,
+    *,
+    name: str = "example_gateway",
+    title: str = "Example",
+    processes: str | None = "exd",
+    severities: str = "error: 3",
+) -> str:
+    """Return the lines that a catalogue begins with, up to its severities; each key is one line.
+
+    Args:
+        frame: the wrapping.
+        name: of the catalogue.
+        title: for people.
+        processes: the one process of the file; None leaves the key out.
+        severities: words and numbers, as YAML.
+    """
+    lines = [
+        "format: 1",
+        f"name: {name}",
+        f"title: {title}",
+        "version: 1.0.0",
+        f"frame: {frame}",
+        *([f"processes: [{processes}]"] if processes else []),
+        "source: {document: Some manual, section: Chapter 1}",
+        "observer: {vendor: Example, product: Gateway, type: firewall}",
+        f"severities: {{{severities}}}",
+    ]
+    return "\n".join(lines) + "\n"
