@@ -12,16 +12,7 @@ from __future__ import annotations
 
 import re
 
-from lexilog.framing.payload import (
-    KEY,
-    START,
-    build_frame,
-    find_payload,
-    is_cut_escape,
-    read_fields,
-    read_id,
-    read_pairs,
-)
+from lexilog.framing.payload import KEY, START, build_frame, first_of, is_cut_escape, read_id, read_pairs, read_piped
 from lexilog.framing.timestamp import Context, read_stamp
 from lexilog.model import Frame
 
@@ -43,29 +34,24 @@ def parse_cef(line: str, context: Context) -> Frame | None:
     A value with a label is kept under both names: ``cs1Label=RuleID cs1=7.2`` gives ``cs1`` and ``RuleID``. A line that
     is cut needs vendor and product to count; a value at its end is kept, because nothing tells whether it is whole.
     """
-    if "CEF:" not in line or (found := find_payload(line, _BEGINNING, context)) is None:
+    if "CEF:" not in line or (piped := read_piped(line, _BEGINNING, 6, context)) is None:
         return None
-    header, beginning = found
-    body = line[beginning.start() :].rstrip("\r\n")
-    fields = read_fields(body, len(beginning[0]), 6)
-    vendor, product, _, signature, name, severity = fields.values + [""] * (6 - len(fields.values))
-    if not vendor or not product:
-        return None
-    data, is_cut = _read_extension(body[fields.end :])
+    vendor, product, _, signature, name, severity = piped.fields
+    data, is_cut = _read_extension(piped.rest)
     return build_frame(
-        header,
+        piped.header,
         "cef",
-        body,
+        piped.body,
         text=data.get("msg") or name,
         tag=read_id(signature),
         time=read_stamp(data.get("rt", ""), context),
         hostname=data.get("dvchost") or None,
         vendor=vendor,
         product=product,
-        component=data.get("deviceFacility") or data.get("cat") or None,
+        component=first_of(data, "deviceFacility", "cat"),
         level=severity or None,
         data=_with_labels(data) or None,
-        truncated=is_cut or not fields.is_whole or is_cut_escape(body),
+        truncated=is_cut or piped.is_cut,
     )
 
 

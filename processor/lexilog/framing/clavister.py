@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from lexilog.framing.syslog import Header, read_header
+from lexilog.framing.payload import build_frame, header_before
+from lexilog.framing.syslog import Header
 from lexilog.framing.timestamp import Context, read_time
 from lexilog.model import Frame
 
@@ -85,8 +86,7 @@ def parse_clavister(line: str, context: Context) -> Frame | None:
     if not _may_be(line) or _BROKEN_PRI.match(line):
         return None
     for start in islice(_START.finditer(line, 0, _WINDOW), _TRIES):
-        before = line[: start.start()].rstrip("\ufeff")
-        header = read_header(line, len(before), context)
+        header, before = header_before(line, start.start(), context), line[: start.start()]
         # What stands in the structured data of a header is a relay's.
         if header is None or before.count("[") > before.count("]"):
             continue
@@ -140,20 +140,17 @@ def _frame(line: str, start: re.Match[str], header: Header, body: _Body, context
     begin = start.end("time") + 1 if start["time"] else start.start()
     # In a whole header of RFC 5424 the category may stand in the column of the message id.
     categories = start["categories"] or (header.tag if header.process == "EFW" else None)
-    return Frame(
-        kind="clavister",
+    return build_frame(
+        # What stands in the place of a program is the product.
+        msgspec.structs.replace(header, process=None),
+        "clavister",
+        line[begin:].strip(),
         text=body.text,
-        body=line[begin:].strip(),
         tag=_tag(body.data.get("id", "")),
-        time=_time(start["time"], context) or header.time,
-        pri=header.pri,
-        version=header.version,
-        hostname=header.hostname,
+        time=_time(start["time"], context),
         component=_first(categories) if categories else None,
         level=body.data.get("prio"),
-        pid=header.pid,
         data=body.data or None,
-        elements=header.elements,
         truncated=body.truncated,
     )
 

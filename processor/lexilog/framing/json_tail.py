@@ -20,8 +20,7 @@ __all__ = ["QUOTES", "JsonTail", "find_object", "read_json_tail"]
 _DEPTH = 64
 _LEAVES = 4096
 _TOKENS = 4 * _LEAVES
-# How much of each key a dotted path shows.
-# How many steps of a path make a name: names of a hostile object must not outgrow it.
+# How many steps of a path make a name, and how much of each it shows: names of a hostile object must not outgrow it.
 _STEPS = 4
 _KEY = 64
 
@@ -51,8 +50,9 @@ class JsonTail(NamedTuple):
     """What an object says.
 
     Attributes:
-        values: the text of each leaf by its key; of leaves with the same key the second and any further one by its
-            dotted path. Numbers are as written, null is left out, the plain items of an array are joined by ", ".
+        values: the text of each leaf by its key; of leaves with the same key the second and any further one by the
+            last steps of its dotted path. Numbers are as written, null is left out, the plain items of an array are
+            joined by ", ".
         truncated: the object is cut off, or goes on in a way that cannot be read; what is whole is kept.
         end: the position after the object; the position where it should begin if no object stands there.
     """

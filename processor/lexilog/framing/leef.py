@@ -16,16 +16,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from lexilog.framing.java_time import read_java_time
-from lexilog.framing.payload import (
-    KEY,
-    START,
-    build_frame,
-    find_payload,
-    is_cut_escape,
-    read_fields,
-    read_id,
-    read_pairs,
-)
+from lexilog.framing.payload import KEY, START, build_frame, first_of, is_cut_escape, read_id, read_pairs, read_piped
 from lexilog.framing.timestamp import Context, read_stamp
 from lexilog.model import Frame
 
@@ -51,34 +42,25 @@ def parse_leef(line: str, context: Context) -> Frame | None:
     A line that is cut needs vendor and product to count; a value at its end is kept, because nothing tells whether it
     is whole.
     """
-    if "LEEF:" not in line or (found := find_payload(line, _BEGINNING, context)) is None:
+    if "LEEF:" not in line or (piped := read_piped(line, _BEGINNING, 4, context)) is None:
         return None
-    header, beginning = found
-    body = line[beginning.start() :].rstrip("\r\n")
-    fields = read_fields(body, len(beginning[0]), 4)
-    vendor, product, _, event = fields.values + [""] * (4 - len(fields.values))
-    if not vendor or not product:
-        return None
-    data, is_cut = _read_attributes(body[fields.end :], has_delimiter=beginning[1] != "1")
+    vendor, product, _, event = piped.fields
+    data, is_cut = _read_attributes(piped.rest, has_delimiter=piped.beginning[1] != "1")
     return build_frame(
-        header,
+        piped.header,
         "leef",
-        body,
-        text=_first(data, "msg", "message", "Message") or "",
+        piped.body,
+        text=first_of(data, "msg", "message", "Message") or "",
         tag=read_id(event),
         time=_time(data, context),
-        hostname=_first(data, "identHostName"),
+        hostname=first_of(data, "identHostName"),
         vendor=vendor,
         product=product,
-        component=_first(data, "Facility", "facility", "cat"),
-        level=_first(data, "sev"),
+        component=first_of(data, "Facility", "facility", "cat"),
+        level=first_of(data, "sev"),
         data=data or None,
-        truncated=is_cut or not fields.is_whole or is_cut_escape(body),
+        truncated=is_cut or piped.is_cut,
     )
-
-
-def _first(data: dict[str, str], *names: str) -> str | None:
-    return next((data[name] for name in names if data.get(name)), None)
 
 
 def _time(data: dict[str, str], context: Context) -> datetime | None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from lexilog.framing.json_tail import QUOTES, find_object, read_json_tail
+from lexilog.framing.payload import build_frame
 from lexilog.framing.syslog import Header, read_header
 from lexilog.framing.timestamp import Context
 from lexilog.model import Frame
@@ -129,20 +130,15 @@ def parse_mocana(line: str, context: Context) -> Frame | None:
     own = _OWN_TIME.search(first, 0, lead.start) is not None
     if not named and not own and not _is_proof(header, attributes, whole):
         return None
-    return Frame(
-        kind="mocana",
+    return build_frame(
+        msgspec.structs.replace(header, process=_PRODUCT if named else None),
+        "mocana",
+        line.strip()[lead.brackets :],
         text=message.text,
-        body=line.strip()[lead.brackets :],
-        time=header.time,
-        pri=header.pri,
-        version=header.version,
-        hostname=header.hostname,
         component=lead.component,
         level=attributes.get("Sev"),
-        process=_PRODUCT if named else None,
-        pid=lead.pid or header.pid,
+        pid=lead.pid or None,
         data={**message.values, **attributes} or None,
-        elements=header.elements,
         truncated=message.truncated,
     )
 

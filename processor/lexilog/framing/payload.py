@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,14 +16,15 @@ __all__ = [
     "HEADER_LIMIT",
     "KEY",
     "START",
-    "Fields",
+    "Piped",
     "build_frame",
     "find_payload",
+    "first_of",
     "header_before",
     "is_cut_escape",
-    "read_fields",
     "read_id",
     "read_pairs",
+    "read_piped",
 ]
 
 # How many characters may stand before a payload: four times what RFC 5424 section 6.1 asks of a receiver.
@@ -38,12 +39,32 @@ _ESCAPED_IN_FIELD = re.compile(r"\\([\\|])")
 _NO_ID = frozenset({"", "0", "Generic"})
 
 
-class Fields(NamedTuple):
+class _Fields(NamedTuple):
     """Header fields between pipes, whether all of them are there, and the position after them."""
 
     values: list[str]
     is_whole: bool
     end: int
+
+
+class Piped(NamedTuple):
+    """A payload that begins with fields between pipes.
+
+    Attributes:
+        header: the syslog header before it.
+        beginning: what names format and version.
+        body: the payload.
+        fields: the fields, unescaped; empty where the line ends before them.
+        rest: what follows the fields.
+        is_cut: a field is missing, or the payload ends in the middle of an escape.
+    """
+
+    header: Header
+    beginning: re.Match[str]
+    body: str
+    fields: list[str]
+    rest: str
+    is_cut: bool
 
 
 def header_before(line: str, start: int, context: Context) -> Header | None:
@@ -65,7 +86,34 @@ def find_payload(line: str, beginning: re.Pattern[str], context: Context) -> tup
     return (header, found) if found and header else None
 
 
-def read_fields(text: str, position: int, count: int) -> Fields:
+def read_piped(line: str, beginning: re.Pattern[str], count: int, context: Context) -> Piped | None:
+    """Read the header between pipes with which CEF and LEEF begin.
+
+    Args:
+        line: the line.
+        beginning: the format's name and version.
+        count: how many fields follow it; vendor and product come first, and without them it is no such header.
+        context: what the syslog header before it is read with.
+    """
+    payload = find_payload(line, beginning, context)
+    if payload is None:
+        return None
+    header, found = payload
+    body = line[found.start() :].rstrip("\r\n")
+    fields = _read_fields(body, len(found[0]), count)
+    values = fields.values + [""] * (count - len(fields.values))
+    if not values[0] or not values[1]:
+        return None
+    is_cut = not fields.is_whole or is_cut_escape(body)
+    return Piped(header, found, body, values, body[fields.end :], is_cut)
+
+
+def first_of(data: Mapping[str, str], *names: str) -> str | None:
+    """Return the first value of those names that is there and not empty."""
+    return next((data[name] for name in names if data.get(name)), None)
+
+
+def _read_fields(text: str, position: int, count: int) -> _Fields:
     r"""Read up to `count` fields that each end with a pipe, where ``\|`` and ``\\`` stand for the bare character."""
     values: list[str] = []
     while len(values) < count and (found := _FIELD.match(text, position)):
@@ -73,8 +121,8 @@ def read_fields(text: str, position: int, count: int) -> Fields:
         position = found.end()
         if not found[2]:
             # The last field may do without its pipe, but then there must be something in it.
-            return Fields(values, len(values) == count and values[-1] != "", position)
-    return Fields(values, True, position)
+            return _Fields(values, len(values) == count and values[-1] != "", position)
+    return _Fields(values, True, position)
 
 
 def read_id(field: str) -> str | None:

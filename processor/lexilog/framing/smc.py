@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypedDict
 
+from lexilog.framing.payload import first_of
 from lexilog.framing.timestamp import Context, read_stamp
 
 __all__ = ["PRODUCT", "VENDOR", "Facts", "is_header", "read_facts", "telling"]
@@ -62,17 +63,13 @@ def read_facts(data: Mapping[str, str], context: Context) -> Facts:
     columns: dict[str, str] = {}
     for name, value in data.items():
         columns.setdefault(_column(name), value)
-    text = _first(columns, _TEXT)
+    text, situation = first_of(columns, *_TEXT), first_of(columns, *_SITUATION)
     return Facts(
-        text=text or _first(columns, _SITUATION) or "",
-        time=read_stamp(_first(columns, _TIME) or "", context),
+        text=text or situation or "",
+        time=read_stamp(first_of(columns, *_TIME) or "", context),
         vendor=VENDOR,
         product=PRODUCT,
         # A situation is named in a few words, too few to be taken for a message that needs its facility.
-        component=_first(columns, _COMPONENT) if text or not _first(columns, _SITUATION) else None,
-        level=_first(columns, _LEVEL),
+        component=first_of(columns, *_COMPONENT) if text or not situation else None,
+        level=first_of(columns, *_LEVEL),
     )
-
-
-def _first(columns: Mapping[str, str], names: Iterable[str]) -> str | None:
-    return next((columns[name] for name in names if columns.get(name)), None)
