@@ -120,9 +120,12 @@ class Document:
 def _expected(kind: Any, path: tuple[str | int, ...]) -> Any:
     """Return what a type has at a path, as `msgspec.inspect` describes it."""
     for step in path:
-        kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-        kind = next((inner for inner in (_inside(one, step) for one in kinds) if inner is not None), None)
+        kind = next((inner for inner in (_inside(one, step) for one in _members(kind)) if inner is not None), None)
     return kind
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
 
 
 def _inside(kind: Any, step: str | int) -> Any:
@@ -141,8 +144,7 @@ def _meant(name: str, kind: Any) -> str:
 
 def _said(problem: str, kind: Any) -> str:
     """Return what would be right, where the problem alone does not say it."""
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    values = [str(value) for one in kinds for value in getattr(one, "values", ())]
+    values = [str(value) for one in _members(kind) for value in getattr(one, "values", ())]
     if "enum value" in problem and values:
         return f"; it is one of {', '.join(values)}"
     if "Expected `str`, got" in problem:

@@ -59,18 +59,18 @@ def read_catalog(document: Document) -> Catalog:
     for name, tail in file.tails.items():
         _check_variables(document, tail.labels, "tails", name, "labels")
         _check_variables(document, tail.attributes, "tails", name, "attributes")
-    frames = (file.frame,) if isinstance(file.frame, str) else file.frame
-    if not file.devices and (named := [frame for frame in frames if frame in _NAMING]):
+    for stated, word in file.levels.items():
+        if word not in file.severities:
+            raise document.error(f"severity '{word}' is not among the file's severities", "levels", stated)
+    reader = _Reader(document, file)
+    if not file.devices and (named := [frame for frame in reader.frames if frame in _NAMING]):
         problem = (
             f"lines in {named[0]} are told apart by vendor and product; name them as the lines do: "
             "devices: [{vendor: Example, product: Gateway}]"
         )
         raise document.error(problem, "frame")
-    for stated, word in file.levels.items():
-        if word not in file.severities:
-            raise document.error(f"severity '{word}' is not among the file's severities", "levels", stated)
     seen: dict[str, int] = {}
-    entries, reader = [], _Reader(document, file)
+    entries = []
     for number, raw in enumerate(file.entries):
         if raw.id in seen:
             first = document.line("entries", seen[raw.id], "id")
@@ -115,7 +115,7 @@ class _Reader:
             catalog_version=file.version,
             place=Place(self.document.path, self.document.line(*where, "id")),
             id=raw.id,
-            code=raw.id if (file.coded if raw.coded is None else raw.coded) else None,
+            code=raw.id if self._is_coded(raw) else None,
             title=raw.title or raw.id,
             formats=tuple(text for text, _ in texts),
             template=raw.template or raw.format,
@@ -155,6 +155,10 @@ class _Reader:
             review=raw.review,
         )
 
+    def _is_coded(self, raw: EntryKeys) -> bool:
+        """Tell whether lines carry an entry's id."""
+        return self.file.coded if raw.coded is None else raw.coded
+
     def _check(self, raw: EntryKeys, where: tuple[str | int, ...]) -> None:
         """Check what an entry names against what the file declares.
 
@@ -177,7 +181,7 @@ class _Reader:
         for name in raw.where:
             if name not in known:
                 raise document.error(f"where: variable '{name}' is not declared", *where, "where", name)
-        if raw.format is None and raw.component is None and not (file.coded if raw.coded is None else raw.coded):
+        if raw.format is None and raw.component is None and not self._is_coded(raw):
             raise document.error("has neither a format nor a component, and no line carries its id", *where)
 
     def _known(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ import click
 
 from lexilog.errors import SettingsError
 from lexilog.framing.csv_export import columns_of
-from lexilog.service.settings import read_zone
+from lexilog.service.settings import Settings, read_zone
 
 __all__ = ["FOUND", "catalog_option", "csv_columns_option", "timezone_option"]
 
@@ -61,19 +60,20 @@ def csv_columns_option(command: _F) -> _F:
 
 
 def timezone_option(command: _F) -> _F:
-    """Add ``--timezone``: the zone of times that name none."""
+    """Add ``--timezone``: the IANA name of the zone of times that name none."""
 
-    def read(_context: click.Context, _parameter: click.Parameter, value: str) -> tzinfo:
+    def check(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
         try:
-            return read_zone(value)
+            read_zone(value)
         except SettingsError as error:
             raise click.BadParameter(str(error)) from error
+        return value
 
     option = click.option(
         "--timezone",
-        default="UTC",
+        default=Settings().timezone,
         show_default=True,
-        callback=read,
+        callback=check,
         metavar="ZONE",
         help="IANA time zone of times that name none.",
     )

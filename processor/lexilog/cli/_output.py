@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +21,7 @@ __all__ = ["IMPACT_STYLES", "console", "print_table", "write_file"]
 IMPACT_STYLES = {"down": "bold red", "security": "bold magenta", "degraded": "yellow", "none": "green"}
 
 
+@cache
 def console() -> Console:
     """Return a console that breaks no line where nobody looks, and takes no text for markup."""
     return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())

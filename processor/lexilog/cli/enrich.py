@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import nullcontext
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from lexilog.model import Enriched, Outcome
 from lexilog.pipeline import Pipeline
 from lexilog.service.lines import FRAMINGS, RecordReader
 from lexilog.service.multiline import Joiner
+from lexilog.service.settings import read_zone
 
 __all__ = ["enrich"]
 
@@ -49,7 +49,7 @@ _QUALITIES = ("exact", "prefix", "loose", "id_only")
 @click.option("--quiet", "-q", is_flag=True, help="No summary and no progress on standard error.")
 def enrich(
     files: tuple[str, ...],
-    timezone: tzinfo,
+    timezone: str,
     catalogs: tuple[Path, ...],
     csv_columns: tuple[str, ...],
     framing: str,
@@ -74,7 +74,7 @@ def enrich(
       lexilog enrich /var/log/messages | jq -c 'select(.lexilog.impact == "down")'
       tail -F /var/log/remote/srx1.log | lexilog enrich -
     """
-    pipeline = Pipeline(load_catalogs(catalogs), zone=timezone, columns=csv_columns)
+    pipeline = Pipeline(load_catalogs(catalogs), zone=read_zone(timezone), columns=csv_columns)
     if sys.stdout is None or (sys.stdin is None and "-" in (files or ("-",))):
         raise LexilogError("standard input or standard output is closed")
     tally: Counter[str] = Counter()

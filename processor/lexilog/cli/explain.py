@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
 from lexilog.catalog.sources import load_catalogs
 from lexilog.cli._options import FOUND, catalog_option, csv_columns_option, timezone_option
+from lexilog.cli._output import console
 from lexilog.framing import Context, frame
 from lexilog.matching.explain import Nearest
 from lexilog.matching.explain import explain as explain_frame
 from lexilog.matching.index import Miss
 from lexilog.model import Frame, Match
+from lexilog.service.settings import read_zone
 
 __all__ = ["explain"]
 
@@ -32,7 +33,7 @@ _HEADER = ("vendor", "product", "component", "level", "hostname", "process", "pi
 @csv_columns_option
 @timezone_option
 @click.argument("line", required=False)
-def explain(catalogs: tuple[Path, ...], csv_columns: tuple[str, ...], timezone: tzinfo, line: str | None) -> None:
+def explain(catalogs: tuple[Path, ...], csv_columns: tuple[str, ...], timezone: str, line: str | None) -> None:
     """Explain why LINE is recognised, or why not.
 
     Shows which wrapping the line is in, which entry it is, which of its words are documented, and where the next
@@ -46,25 +47,26 @@ def explain(catalogs: tuple[Path, ...], csv_columns: tuple[str, ...], timezone: 
     """
     if line is None:
         line = sys.stdin.buffer.readline().rstrip(b"\n").decode("utf-8", "surrogateescape")
-    console = Console(highlight=False, soft_wrap=True)
     entries = [entry for item in load_catalogs(catalogs) for entry in item.entries]
-    framed = frame(line, Context(datetime.now(UTC), timezone, csv_columns))
+    framed = frame(line, Context(datetime.now(UTC), read_zone(timezone), csv_columns))
     if framed is None:
-        console.print("frame     none: no wrapping that is known fits this line")
+        _say("frame", "none: no wrapping that is known fits this line")
         sys.exit(FOUND)
-    _say(console, "frame", framed.kind + ": " + _header(framed))
+    _say("frame", framed.kind + ": " + _header(framed))
     found = explain_frame(framed, entries)
     if isinstance(found.match, Miss):
-        _say(console, "entry", f"none ({found.match.reason})")
+        _say("entry", f"none ({found.match.reason})")
     else:
-        _print_match(console, framed, found.match, found.format, found.words)
+        _print_match(framed, found.match, found.format, found.words)
     if found.nearest is not None:
-        _print_nearest(console, framed, found.nearest)
+        _print_nearest(framed, found.nearest)
     sys.exit(FOUND if isinstance(found.match, Miss) else 0)
 
 
-def _say(console: Console, what: str, text: Text | str) -> None:
-    console.print(Text(f"{what:<10}", style="cyan") + (text if isinstance(text, Text) else Text(_clean(text))))
+def _say(what: str, text: Text | str) -> None:
+    said = text if isinstance(text, Text) else Text(_clean(text))
+    # A line that is broken would part the marks from what they mark.
+    console().print(Text(f"{what:<10}", style="cyan") + said, soft_wrap=True)
 
 
 def _clean(text: str) -> str:
@@ -85,15 +87,13 @@ def _header(framed: Frame) -> str:
     return (said or "no header") + cut
 
 
-def _print_match(
-    console: Console, framed: Frame, match: Match, format_: str | None, words: tuple[tuple[int, int], ...]
-) -> None:
+def _print_match(framed: Frame, match: Match, format_: str | None, words: tuple[tuple[int, int], ...]) -> None:
     entry = match.entry
     among = f" (with equal right one of {', '.join(match.candidates)})" if match.candidates else ""
     name = Text(f"{entry.catalog} ").append(entry.id, style="bold").append(f", match {match.quality.value}{among}")
-    _say(console, "entry", name)
+    _say("entry", name)
     if format_ is not None:
-        _say(console, "format", format_)
+        _say("format", format_)
     if framed.text and words:
         text = framed.text[: 20 * _AROUND]
         known = [any(start <= at < end for start, end in words) for at in range(len(text))]
@@ -101,22 +101,22 @@ def _print_match(
         for character, is_known in zip(_visible(text), known, strict=True):
             shown.append(character, style="bold green" if is_known else "")
             marks += ("~" if is_known else " ") * cell_len(character)
-        _say(console, "text", shown)
-        _say(console, "", marks.rstrip())
+        _say("text", shown)
+        _say("", marks.rstrip())
     for key, value in {**match.values, **match.pairs}.items():
-        _say(console, "value", f"{key} = {value}")
+        _say("value", f"{key} = {value}")
     if match.tail:
-        _say(console, "tail", match.tail)
+        _say("tail", match.tail)
 
 
-def _print_nearest(console: Console, framed: Frame, nearest: Nearest) -> None:
-    _say(console, "nearest", Text(f"{nearest.entry.catalog} ").append(nearest.entry.id, style="bold"))
-    _say(console, "format", nearest.format)
+def _print_nearest(framed: Frame, nearest: Nearest) -> None:
+    _say("nearest", Text(f"{nearest.entry.catalog} ").append(nearest.entry.id, style="bold"))
+    _say("format", nearest.format)
     if nearest.wanted is not None:
         start = max(nearest.position - _AROUND, 0)
         before, after = framed.text[start : nearest.position], framed.text[nearest.position :][:_AROUND]
-        _say(console, "text", _visible(before + after))
+        _say("text", _visible(before + after))
         caret = " " * cell_len(_visible(before))
-        _say(console, "", Text(caret).append("^ wanted ", style="yellow").append(_clean(nearest.wanted)))
+        _say("", Text(caret).append("^ wanted ", style="yellow").append(_clean(nearest.wanted)))
     for reason in nearest.against or (() if nearest.wanted else (_EQUAL,)):
-        _say(console, "but", reason)
+        _say("but", reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lexilog.cli._options import catalog_option, csv_columns_option
+from lexilog.cli._options import catalog_option, csv_columns_option, timezone_option
 from lexilog.errors import SettingsError
 from lexilog.service.logs import set_up_logging
 from lexilog.service.server import Server
@@ -88,13 +88,7 @@ class Seconds(click.FloatRange):
     metavar="SECONDS",
     help="How long the next hop may take for a request.",
 )
-@click.option(
-    "--timezone",
-    default=_DEFAULTS.timezone,
-    show_default=True,
-    metavar="ZONE",
-    help="IANA time zone of times that name none.",
-)
+@timezone_option
 @catalog_option
 @csv_columns_option
 @click.option(

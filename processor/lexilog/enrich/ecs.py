@@ -33,7 +33,8 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
         # The line does not tell which of them it is, so it gets the code of none.
         found["lexilog.match.candidates"] = list(match.candidates)
         found.pop("event.code", None)
-    if match.level is not None:
+    if frame.level is not None and match.level is not None:
+        # The line states its own; else the constant has the catalogue's.
         found["event.severity"] = match.level.code
         found["log.level"] = match.level.word.lower()
     _add_frame(found, frame)

@@ -53,6 +53,7 @@ class _Candidate:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        self.kinds = frame_kinds(entry)
         has_tail = entry.tail is not None
         types = {name: variable.type for name, variable in entry.variables.items()}
         templates = [Template(text, types.__getitem__, has_tail=has_tail) for text in entry.formats]
@@ -135,7 +136,7 @@ class Index:
         self._components: dict[tuple[str, str], list[_Candidate]] = {}
         for candidate in candidates:
             entry = candidate.entry
-            for kind in frame_kinds(entry):
+            for kind in candidate.kinds:
                 if entry.code is not None:
                     self._ids.setdefault((kind, entry.code), []).append(candidate)
                 for component in entry.components:
@@ -145,7 +146,7 @@ class Index:
                         self._wordless.setdefault((kind, component), []).append(candidate)
         self._words = _telling_words(candidates)
         # Where every entry has an id of its own, a line with another id needs no look at its text.
-        self._texts = {kind for c in candidates if c.entry.code is None for kind in frame_kinds(c.entry)}
+        self._texts = {kind for c in candidates if c.entry.code is None for kind in c.kinds}
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""
@@ -162,7 +163,7 @@ class Index:
         best: list[_Found] = []
         for candidate in self._candidates(frame, text):
             entry = candidate.entry
-            if frame.kind not in frame_kinds(entry) or (frame.tag is not None and entry.code is not None):
+            if frame.kind not in candidate.kinds or (frame.tag is not None and entry.code is not None):
                 continue
             if not (_speaks(frame, entry) and candidate.fits(frame)):
                 continue
