@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from lexilog.catalog._yaml import Document
+from lexilog.yaml_document import Document
 
 __all__ = ["TYPED", "Field", "ecs", "fields"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from lexilog.catalog._yaml import Document
 from lexilog.catalog.fields import TYPED, ecs, fields
 from lexilog.catalog.schema import EntryKeys, EventKeys, FileKeys, LevelKeys, VariableKeys
 from lexilog.catalog.severity import OTEL_NUMBERS
 from lexilog.matching.template import parse_format
 from lexilog.matching.types import TYPES
 from lexilog.model import Entry, Event, Level, Place, Tail, Variable
+from lexilog.yaml_document import Document
 
 __all__ = ["Catalog", "load_catalog", "read_catalog"]
 

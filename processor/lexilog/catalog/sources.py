@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from lexilog.catalog._yaml import Document
 from lexilog.catalog.compare import bare
 from lexilog.catalog.load import Catalog, load_catalog, read_catalog
 from lexilog.catalog.schema import ChangeKeys, OverlayKeys, VendorTextKeys
 from lexilog.errors import CatalogError
 from lexilog.matching.index import frame_kinds
 from lexilog.model import Entry
+from lexilog.yaml_document import Document
 
 __all__ = ["ENTRY_POINTS", "VENDOR_TEXT", "load_catalogs", "shipped_catalogs", "vendor_texts"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from lexilog.catalog._yaml import Document
 from lexilog.catalog.compare import differences
 from lexilog.catalog.load import Catalog, load_catalog, read_catalog
 from lexilog.catalog.sources import VENDOR_TEXT, shipped_catalogs
@@ -18,6 +17,7 @@ from lexilog.cli._output import write_file
 from lexilog.errors import CatalogError, ImportFormatError, LexilogError
 from lexilog.importers import LAYOUTS
 from lexilog.importers.draft import Draft, write_draft, write_vendor_text
+from lexilog.yaml_document import Document
 
 __all__ = ["import_catalog"]
 
