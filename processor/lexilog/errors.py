@@ -62,4 +62,13 @@ class OriginError(LexilogError):
 
 
 class RelayError(LexilogError):
-    """The next hop has not confirmed a batch: whoever sent it must keep it and send it again."""
+    """The next hop has not confirmed a batch: whoever sent it must keep it and send it again.
+
+    Args:
+        problem: which relay, and what it heard.
+        retry_after: when to come again, in seconds.
+    """
+
+    def __init__(self, problem: str, retry_after: float = 1.0) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after

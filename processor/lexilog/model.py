@@ -6,7 +6,7 @@ nothing is lost on the way; `lexilog.enrich.escape` says how such bytes leave.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -76,6 +76,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         time: when the agent says that the event happened or was read, in UTC.
         columns: names of the columns, where the line is a row of a table whose head the door has seen.
         origin: whatever the door received, opaque to every room; a relay of the same protocol hands it on.
+        id: its stable id (``event.id``): the same batch sent again has the same ids, and no two records share one.
+        problem: what the door could not read of it; the record passes as it came, and says so.
     """
 
     line: str | None
@@ -84,6 +86,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime | None = None
     columns: tuple[str, ...] = ()
     origin: object = None
+    id: str | None = None
+    problem: str | None = None
+
+    @classmethod
+    def from_map(cls, fields: Mapping[str, Any], keys: Iterable[str], **rest: Any) -> Record:
+        """Return the record that a map is.
+
+        Args:
+            fields: the map.
+            keys: where the line may stand in it; the first that holds text counts.
+            **rest: the other attributes.
+        """
+        key = next((key for key in keys if isinstance(fields.get(key), str)), None)
+        line = fields[key] if key is not None else None
+        return cls(line=line, fields=fields, line_key=key, **rest)
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,26 +55,13 @@ class Pipeline:
     def process(self, record: Record) -> Enriched:
         """Return the record with everything that is known of it; see `lexilog.model.Enriched` for the outcomes."""
         now = self._now()
+        if record.problem is not None:
+            return self._failed(record, now, "invalid_record", record.problem)
         try:
             return self._process(record, now)
         except Exception as error:  # a record must come out whatever it does to us
             _log.exception("a record could not be processed and passes as it came")
-            return self.failed(record, "internal_error", f"{type(error).__name__}: {error}")
-
-    def failed(self, record: Record, reason: str, problem: str) -> Enriched:
-        """Return a record as it came, with what went wrong.
-
-        Args:
-            record: the record.
-            reason: a word to count it by.
-            problem: what went wrong, for people.
-        """
-        return Enriched(
-            record=record,
-            fields=error_fields(record, self._now(), problem),
-            outcome=Outcome.ERROR,
-            reason=reason,
-        )
+            return self._failed(record, now, "internal_error", f"{type(error).__name__}: {error}")
 
     def process_all(self, records: Iterable[Record]) -> list[Enriched]:
         """Process records in order."""
@@ -96,6 +83,14 @@ class Pipeline:
             outcome=Outcome.MATCHED,
             reason=match.quality.value,
             match=match,
+        )
+
+    def _failed(self, record: Record, now: datetime, reason: str, problem: str) -> Enriched:
+        return Enriched(
+            record=record,
+            fields=error_fields(record, now, problem),
+            outcome=Outcome.ERROR,
+            reason=reason,
         )
 
     def _unknown(self, record: Record, now: datetime, reason: str, framed: Frame | None = None) -> Enriched:

@@ -7,17 +7,17 @@ What the agent had already set is kept; where both have a value the agent's wins
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from lexilog.enrich.escape import escape, is_clean
 from lexilog.model import Enriched, Outcome
 
-__all__ = ["OURS", "agent_has", "document", "encode_json", "flat_fields", "without_ours"]
+__all__ = ["OURS", "agent_has", "document", "encode_finished", "encode_json", "flat_fields", "put", "without_ours"]
 
 # What is ours whatever the agent has set.
 OURS = ("event", "lexilog")
@@ -25,6 +25,8 @@ OURS = ("event", "lexilog")
 _ECS_NAMES = ("log", "message")
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
+
+_T = TypeVar("_T")
 
 
 def document(enriched: Enriched) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def document(enriched: Enriched) -> dict[str, Any]:
     out = without_ours(agent, ours)
     for name, value in ours.items():
         if not (agent and agent_has(agent, name)):
-            _put(out, name, value)
+            put(out, name, value)
     return out
 
 
@@ -63,15 +65,31 @@ def encode_json(enriched: Enriched) -> bytes:
     Where the agent's fields cannot be written, such as a map nested a thousand deep, the record leaves without them and
     says so in ``error.message``.
     """
+    return encode_finished(enriched, lambda _: None)[1]
+
+
+def encode_finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tuple[_T, bytes]:
+    """Return the document as `encode_json` does, after a last change to it, and what that change returned.
+
+    Args:
+        enriched: the record.
+        finish: changes the document in place.
+    """
     try:
-        return _encoder.encode(document(enriched))
+        return _finished(enriched, finish)
     except Exception as error:  # one record must not cost another
         _log.exception("the agent's fields of a record cannot be written")
         record = msgspec.structs.replace(enriched.record, fields={}, line_key=None)
         problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
         fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": problem}
         plain = msgspec.structs.replace(enriched, record=record, fields=fields, outcome=Outcome.ERROR)
-        return _encoder.encode(document(plain))
+        return _finished(plain, finish)
+
+
+def _finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tuple[_T, bytes]:
+    out = document(enriched)
+    result = finish(out)
+    return result, _encoder.encode(out)
 
 
 def _agent_fields(enriched: Enriched, escaped: list[str]) -> dict[str, Any]:
@@ -139,7 +157,7 @@ def _is_ours(name: str) -> bool:
     return name.partition(".")[0] in OURS
 
 
-def _put(out: dict[str, Any], name: str, value: Any) -> None:
+def put(out: dict[str, Any], name: str, value: Any) -> None:
     """Set a value at its dotted name."""
     path, last = _path(name)
     place = out

@@ -24,6 +24,8 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
     found.update(plan.constant)
     found["event.original"] = record.line
     found["event.created"] = now
+    if record.id is not None:
+        found["event.id"] = record.id
     found["lexilog.match.quality"] = match.quality.value
     if match.tail is not None:
         found["lexilog.match.tail"] = match.tail
@@ -50,6 +52,8 @@ def unknown_fields(record: Record, now: datetime, frame: Frame | None = None) ->
     found: dict[str, Any] = {"@timestamp": (frame and frame.time) or record.time or now}
     if record.line is not None:
         found["message"] = found["event.original"] = record.line
+    if record.id is not None:
+        found["event.id"] = record.id
     found["lexilog.match.quality"] = Quality.NONE.value
     return found
 
