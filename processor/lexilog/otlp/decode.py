@@ -45,24 +45,25 @@ def read_request(data: bytes) -> ExportLogsServiceRequest:
         raise OriginError(f"the message is no OTLP ExportLogsServiceRequest: {error}") from error
 
 
-def read_records(request: ExportLogsServiceRequest, body_keys: Sequence[str] = BODY_KEYS) -> Iterator[Record]:
+def read_records(
+    request: ExportLogsServiceRequest, body_keys: Sequence[str] = BODY_KEYS, ids: Iterator[str] | None = None
+) -> Iterator[Record]:
     """Yield the records of a request in order.
 
     Args:
         request: the request.
         body_keys: where the line stands when a body is a map; the first that is there counts.
+        ids: an id for each record, in order.
     """
     for resource in request.resource_logs:
         for scope in resource.scope_logs:
             for record in scope.log_records:
-                line, fields, key = _body(record, body_keys)
-                yield Record(
-                    line=line,
-                    fields=fields,
-                    line_key=key,
-                    time=to_time(record.time_unix_nano or record.observed_time_unix_nano),
-                    origin=OtlpOrigin(record, scope, resource),
-                )
+                rest = {
+                    "time": to_time(record.time_unix_nano or record.observed_time_unix_nano),
+                    "origin": OtlpOrigin(record, scope, resource),
+                    "id": next(ids) if ids is not None else None,
+                }
+                yield _record(record, body_keys, rest)
 
 
 def to_time(nanoseconds: int) -> datetime | None:
@@ -76,21 +77,17 @@ def to_time(nanoseconds: int) -> datetime | None:
         return None
 
 
-def _body(record: LogRecord, keys: Sequence[str]) -> tuple[str | None, dict[str, Any], str | None]:
-    """Return the line, the agent's fields, and the key of the line among them."""
+def _record(record: LogRecord, keys: Sequence[str], rest: dict[str, Any]) -> Record:
     fields = from_pairs(record.attributes)
     kind = record.body.WhichOneof("value")
     if kind in ("string_value", "bytes_value"):
-        return from_any(record.body), fields, None
+        return Record(line=from_any(record.body), fields=fields, **rest)
     if kind is None:
-        return None, fields, None
+        return Record(line=None, fields=fields, **rest)
     body = from_any(record.body)
     if not isinstance(body, dict):
         # What Fluent Bit itself makes of such a body.
         fields.setdefault("log", body)
-        return None, fields, None
+        return Record(line=None, fields=fields, **rest)
     fields.update(body)
-    for key in keys:
-        if isinstance(body.get(key), str):
-            return body[key], fields, key
-    return None, fields, None
+    return Record.from_map(fields, [key for key in keys if key in body], **rest)

@@ -18,20 +18,22 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from lexilog.enrich.document import OURS, agent_has, document, flat_fields, without_ours
+from lexilog.enrich.document import OURS, agent_has, document, flat_fields, put, without_ours
 from lexilog.enrich.escape import escape, is_clean
 from lexilog.model import Enriched, Outcome
 from lexilog.otlp.decode import OtlpOrigin
 from lexilog.otlp.values import from_pairs, set_any
 
-__all__ = ["AttributeStyle", "RequestBuilder", "Shape"]
+__all__ = ["AttributeStyle", "RequestBuilder", "Shape", "request_as_it_came"]
 
 Shape = Literal["document", "attributes"]
 AttributeStyle = Literal["dotted", "nested"]
 
-_QUALITY = "lexilog.match.quality"
+# What a record that no entry knows gets all the same.
+_NOTES = ("event.id", "lexilog.match.quality")
 # What a record costs in a request beside its own bytes: tag and length of its field, and of the two around it.
 _OVERHEAD = 16
 
@@ -102,6 +104,33 @@ class RequestBuilder:
         return done
 
 
+def request_as_it_came(enriched: Enriched) -> bytes:
+    """Return a request with one record as it was received, with its resource and scope, and nothing of ours on it.
+
+    A record that came by no protocol has its line as the body and its fields as attributes, or a map as the body where
+    the line stood in it. Fields that no request can hold, such as a map nested a hundred deep, are left out.
+    """
+    origin = enriched.record.origin
+    if isinstance(origin, OtlpOrigin):
+        return _request_of(origin.record, origin)
+    try:
+        data = _request_of(_written(enriched))
+        # A parser goes less deep than one can write.
+        ExportLogsServiceRequest.FromString(data)
+    except Exception as error:  # one record must not cost another
+        _log.warning("the agent's fields of a record cannot be kept: %s: %s", type(error).__name__, error)
+        return _request_of(_came(enriched))
+    return data
+
+
+def _request_of(record: LogRecord, origin: OtlpOrigin | None = None) -> bytes:
+    request = ExportLogsServiceRequest()
+    resource = _copy_but(origin.resource if origin else None, request.resource_logs.add(), "scope_logs")
+    scope = _copy_but(origin.scope if origin else None, resource.scope_logs.add(), "log_records")
+    scope.log_records.append(record)
+    return request.SerializeToString()
+
+
 def _group(origin: OtlpOrigin | None) -> tuple[int, int]:
     return (id(origin.resource), id(origin.scope)) if origin else (0, 0)
 
@@ -139,13 +168,56 @@ def _came(enriched: Enriched) -> LogRecord:
     elif line is not None and is_clean(line):
         record.body.string_value = line
     elif line is not None:
-        record.body.bytes_value = line.encode("utf-8", "surrogateescape")
+        record.body.bytes_value = _received(line)
     return record
+
+
+def _received(text: str) -> bytes:
+    """Return the bytes that a text was; a surrogate that stands for no byte can only come from a JSON escape."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _written(enriched: Enriched) -> LogRecord:
+    """Return a record that came by no protocol, with its time and its fields."""
+    came = enriched.record
+    record = _came(enriched)
+    if came.time is not None:
+        record.time_unix_nano = _nanoseconds(came.time)
+    if came.line_key is not None:
+        _set_received(record.body, came.fields)
+    else:
+        for name, value in came.fields.items():
+            _set_received(record.attributes.add(key=escape(str(name))).value, value)
+    return record
+
+
+def _set_received(target: AnyValue, value: Any) -> None:
+    """Set a value to what was received; text that is not UTF-8 is kept as its bytes."""
+    if isinstance(value, str) and not is_clean(value):
+        target.bytes_value = _received(value)
+    elif isinstance(value, bytes):
+        target.bytes_value = value
+    elif isinstance(value, Mapping):
+        target.kvlist_value.SetInParent()
+        for name, item in value.items():
+            _set_received(target.kvlist_value.values.add(key=escape(str(name))).value, item)
+    elif isinstance(value, list | tuple):
+        target.array_value.SetInParent()
+        for item in value:
+            _set_received(target.array_value.values.add(), item)
+    else:
+        set_any(target, value)
 
 
 def _as_it_came(enriched: Enriched, problem: str) -> LogRecord:
     record = _came(enriched)
-    _set_attributes(record, {"event.kind": "pipeline_error", "error.message": escape(problem)})
+    notes = {"event.kind": "pipeline_error", "error.message": escape(problem)}
+    if enriched.record.id is not None:
+        notes["event.id"] = enriched.record.id
+    _set_attributes(record, notes)
     return record
 
 
@@ -158,9 +230,7 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
         set_any(record.body, body)
         return record
     if enriched.outcome is Outcome.UNKNOWN:
-        quality = enriched.quality.value
-        nested = {"lexilog": {"match": {"quality": quality}}}
-        _set_attributes(record, nested if style == "nested" else {_QUALITY: quality})
+        _note(record, {name: enriched.fields[name] for name in _NOTES if name in enriched.fields}, style)
         return record
     is_told = record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"])
     if style == "nested":
@@ -178,6 +248,18 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
         _set_attributes(record, {name: agent[name] for name in OURS if name in agent})
         _set_attributes(record, dict(_dotted(fields, agent)))
     return record
+
+
+def _note(record: LogRecord, notes: Mapping[str, Any], style: AttributeStyle) -> None:
+    """Set fields of ours, and leave everything else as the agent has set it."""
+    if style == "dotted":
+        _set_attributes(record, notes)
+        return
+    nested = without_ours(from_pairs(record.attributes), notes)
+    for name, value in notes.items():
+        put(nested, name, value)
+    tops = {name.partition(".")[0] for name in notes} | {"labels"}
+    _set_attributes(record, {name: value for name, value in nested.items() if name in tops})
 
 
 def _add_header(record: LogRecord, enriched: Enriched) -> None:
