@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from lexilog.model import Enriched
 
-__all__ = ["Delivery", "Relay"]
+__all__ = ["Delivery", "Refusal", "Refused", "Relay", "isolate"]
+
+
+class Refusal(NamedTuple):
+    """A record that the next hop will never take, and its reason, for people."""
+
+    record: Enriched
+    reason: str
 
 
 class Delivery(NamedTuple):
-    """What the next hop said to a batch that it has taken.
+    """What became of a batch that the next hop has taken, apart from these.
 
     Attributes:
-        rejected: how many of the records it has refused for good; sending them again would be in vain.
-        message: its reason.
+        refused: records that it will never take; sending them again as they are would be in vain.
+        stored: such records that have been put among the dead letters.
+        unnamed: how many more it has refused without saying which, as ``partial_success`` of OTLP does.
+        message: its reason for those.
     """
 
-    rejected: int = 0
+    refused: tuple[Refusal, ...] = ()
+    stored: tuple[Refusal, ...] = ()
+    unnamed: int = 0
     message: str = ""
 
 
@@ -58,3 +69,30 @@ class Relay(ABC):
     async def close(self) -> None:
         """Let go of what `open` took."""
         return
+
+
+class Refused(Exception):  # noqa: N818 (it never leaves the relay)
+    """The next hop will never take a request as it stands; its text is the reason."""
+
+
+async def isolate(batch: Sequence[Enriched], send: Callable[[Sequence[Enriched]], Awaitable[None]]) -> list[Refusal]:
+    """Send a batch, and where it is refused find out which records are to blame, so that they cost no others.
+
+    Args:
+        batch: the records, at least one.
+        send: sends some of them in one request.
+
+    Returns:
+        The records that were refused even alone.
+
+    Raises:
+        RelayError: a request has not been confirmed.
+    """
+    try:
+        await send(batch)
+    except Refused as refused:
+        if len(batch) == 1:
+            return [Refusal(batch[0], str(refused))]
+        middle = len(batch) // 2
+        return await isolate(batch[:middle], send) + await isolate(batch[middle:], send)
+    return []

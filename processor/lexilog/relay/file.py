@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from lexilog.enrich.document import encode_json
-from lexilog.errors import RelayError, SettingsError
+from lexilog.errors import LexilogError, RelayError, SettingsError
 from lexilog.model import Enriched
+from lexilog.relay._append import append_all, in_thread, mend, next_stamp, read_stamp, sync_directory
 from lexilog.relay.base import Delivery, Relay
+from lexilog.relay.settings import FileSettings, StdoutSettings
 
 __all__ = ["FileRelay", "StdoutRelay"]
 
-_BLOCK = 1 << 16
 # Seconds that a close waits for a write that hangs, as one to a full pipe does.
 _PATIENCE = 1.0
+# How often a batch is written anew because somebody has removed the file meanwhile.
+_ATTEMPTS = 3
+# Permissions of a new file, less the umask.
+_MODE = 0o666
 
 _log = logging.getLogger(__name__)
 
@@ -32,37 +37,64 @@ class _LineRelay(Relay):
     """Appends lines to an open file, one batch at a time.
 
     A batch that cannot be written whole is taken back where the file allows it, so that no half line stays behind.
+
+    Args:
+        name: of the relay.
+        place: what errors call the file.
     """
 
-    name: str
-    _file: io.FileIO | None = None
-
-    def __init__(self) -> None:
+    def __init__(self, name: str, place: object) -> None:
+        self.name = name
+        self._place = place
+        self._file: io.FileIO | None = None
+        self._is_open = False
         # Held by the thread that writes: a call that is cancelled leaves its thread behind, and the next one waits.
         self._turn = threading.Lock()
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Append the batch and wait until the system has it."""
         lines = b"".join(encode_json(enriched) + b"\n" for enriched in batch)
-        await _in_thread(lambda: self._append(lines))
+        if lines:
+            await in_thread(lambda: self._append(lines))
         return Delivery()
 
     def _append(self, lines: bytes) -> None:
         with self._turn:
-            if self._file is None:
+            if not self._is_open:
                 raise RelayError(f"relay {self.name}: is closed")
-            try:
-                _append_all(self._file, lines)
-            except OSError as error:
-                raise RelayError(f"relay {self.name}: {error.strerror}") from error
+            with self._trying_to("be written"):
+                self._write(lines)
+
+    @abstractmethod
+    def _write(self, lines: bytes) -> None:
+        """Write lines, all or none; called by one thread at a time.
+
+        Raises:
+            OSError: they are not written.
+            RelayError: likewise.
+        """
+
+    @contextmanager
+    def _trying_to(self, what: str, kind: type[LexilogError] = RelayError) -> Iterator[None]:
+        """Say which relay, which file and what it was about, where the system says only why."""
+        try:
+            yield
+        except OSError as error:
+            raise kind(f"relay {self.name}: {self._place}: cannot {what}: {error.strerror or error}") from error
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            # What counts as written is on disk already.
+            with suppress(OSError):
+                file.close()
 
     async def close(self) -> None:
         """Close the file, unless a write to it hangs."""
         if self._turn.acquire(timeout=_PATIENCE):
             try:
-                if self._file is not None:
-                    self._file.close()
-                self._file = None
+                self._is_open = False
+                self._let_go()
             finally:
                 self._turn.release()
 
@@ -70,36 +102,123 @@ class _LineRelay(Relay):
 class FileRelay(_LineRelay):
     """Appends to a file. A batch counts as taken when the system has it on disk (``fsync``).
 
+    Each batch is in one file as a whole: a file that is full is renamed between two batches, and one that somebody else
+    has moved away is begun anew.
+
     Args:
-        path: the file; made if it is not there.
+        name: of the relay, as the settings have it.
+        settings: which file, and how large it may become.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self.name = f"file:{path}"
+    def __init__(self, name: str, settings: FileSettings) -> None:
+        super().__init__(name, settings.path)
+        self._path = settings.path
+        self._rotate_bytes = settings.rotate_bytes
+        self._keep = settings.keep
+        # Of the open file, as it was when it was opened.
+        self._status: os.stat_result | None = None
+        # A new file may be read by those who may read the one before it.
+        self._mode = _MODE
 
     async def open(self) -> None:
         """Open the file for appending, and mend its end if the process before this one was killed in mid-line."""
+        with self._trying_to("be written", SettingsError):
+            await in_thread(self._begin)
+
+    def _begin(self) -> None:
+        with self._turn:
+            self._open_file()
+            self._is_open = True
+
+    def _open_file(self) -> io.FileIO:
+        self._let_go()
+        file = io.FileIO(self._path, "ab", opener=lambda path, flags: os.open(path, flags, self._mode))
         try:
-            self._file = io.FileIO(self._path, "ab")
-            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-                _mend(self._path, self._file)
+            self._status = os.fstat(file.fileno())
+            if self._is_regular:
+                if cut := mend(self._path, file):
+                    _log.warning(
+                        "relay %s: %s: a half line of %d bytes at its end is cut off", self.name, self._path, cut
+                    )
+                sync_directory(_real(self._path).parent)
+        except OSError:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+    @property
+    def _is_regular(self) -> bool:
+        """Whether it is a file on disk, and no pipe, terminal or device."""
+        return self._status is not None and stat.S_ISREG(self._status.st_mode)
+
+    def _write(self, lines: bytes) -> None:
+        for _ in range(_ATTEMPTS):
+            file = self._current()
+            try:
+                append_all(file, lines)
+                if os.fstat(file.fileno()).st_nlink:
+                    return
+            except OSError:
+                if self._is_regular:
+                    # Opening it again mends its end, in case the lines could not be taken back.
+                    self._let_go()
+                raise
+        raise RelayError(f"relay {self.name}: {self._path}: is removed again whenever lines have been written to it")
+
+    def _current(self) -> io.FileIO:
+        """Return the file that the path leads to now, with room in it."""
+        file = self._file
+        if file is None or not self._is_in_place():
+            with self._trying_to("be opened again"):
+                file = self._open_file()
+        status = os.fstat(file.fileno())
+        if self._is_regular:
+            self._mode = stat.S_IMODE(status.st_mode)
+            if self._rotate_bytes is not None and status.st_size >= self._rotate_bytes:
+                return self._rotate()
+        return file
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the path still leads to the open file: logrotate moves files away, people remove them."""
+        try:
+            return self._status is not None and os.path.samestat(self._status, self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _rotate(self) -> io.FileIO:
+        """Give the file its time as a suffix, and begin a new one."""
+        path = _real(self._path)
+        with self._trying_to("be renamed to begin a new file"):
+            _move_aside(path)
+        with self._trying_to("be begun anew"):
+            file = self._open_file()
+        self._remove_old(path)
+        return file
+
+    def _remove_old(self, path: Path) -> None:
+        """Remove what is more than is to be kept; a failure costs space but no record."""
+        if not self._keep:
+            return
+        try:
+            moved = {old: when for old, when in _moved_aside(path).items() if old.is_file() and not old.is_symlink()}
+            for old in sorted(moved, key=lambda file: moved[file])[: -self._keep]:
+                old.unlink(missing_ok=True)
         except OSError as error:
-            raise SettingsError(f"relay {self.name}: cannot be written: {error.strerror}") from error
+            _log.warning("relay %s: %s: old files cannot be removed: %s", self.name, path, error)
 
 
 class StdoutRelay(_LineRelay):
     """Writes to standard output. A batch counts as taken when the pipe or terminal behind it has taken the bytes.
 
     Args:
-        number: the file descriptor.
+        name: of the relay, as the settings have it.
+        settings: there are none yet.
+        number: the file descriptor; by default that of standard output.
     """
 
-    name = "stdout"
-
-    def __init__(self, number: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, name: str, settings: StdoutSettings, number: int | None = None) -> None:
+        super().__init__(name, "standard output")
         self._number = number
 
     async def open(self) -> None:
@@ -107,76 +226,41 @@ class StdoutRelay(_LineRelay):
         try:
             number = sys.stdout.fileno() if self._number is None else self._number
             self._file = io.FileIO(number, "wb", closefd=False)
+            self._is_open = True
         except (AttributeError, OSError) as error:
-            raise SettingsError("relay stdout: standard output is closed") from error
+            raise SettingsError(f"relay {self.name}: standard output is closed") from error
+
+    def _write(self, lines: bytes) -> None:
+        assert self._file is not None
+        append_all(self._file, lines)
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
-    """Run blocking work in a thread of its own, which does not keep the process from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(None)
-
-    def run() -> None:
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as caught:  # it is raised again where the work is awaited
-            error = caught
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, error)
-
-    threading.Thread(target=run, daemon=True).start()
-    await done
+def _real(path: Path) -> Path:
+    """Return the file behind links: it is the file that is renamed, and a link stays."""
+    return Path(os.path.realpath(path))
 
 
-def _mend(path: Path, file: io.FileIO) -> None:
-    """See to it that a file ends in a whole line.
+def _moved_aside(path: Path) -> dict[Path, datetime]:
+    """Return what stands under names that `_move_aside` gives, and the time in each."""
+    begin = f"{path.name}."
+    found = {}
+    for other in path.parent.iterdir():
+        stamp = read_stamp(other.name.removeprefix(begin)) if other.name.startswith(begin) else None
+        if stamp is not None:
+            found[other] = stamp
+    return found
 
-    A half document at its end was never acknowledged, so its sender still has it: it is cut off. Anything else that
-    lacks its line ending gets one.
-    """
-    with path.open("rb") as reader:
-        end = reader.seek(0, os.SEEK_END)
-        start, last = end, b""
-        while start and b"\n" not in last:
-            step = min(_BLOCK, start)
-            start = reader.seek(start - step)
-            last = reader.read(step) + last
-    last = last.rpartition(b"\n")[2]
-    if not last:
-        return
+
+def _move_aside(path: Path) -> None:
+    """Rename a file to a name that nobody has."""
+    while True:
+        target = path.with_name(f"{path.name}.{next_stamp(_moved_aside(path).values())}")
+        # Renaming would replace a file that another process begins at this moment, but for this one of our own.
+        with suppress(FileExistsError):
+            target.touch(exist_ok=False)
+            break
     try:
-        msgspec.json.decode(last)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        if last.startswith(b"{"):
-            _log.warning("relay file:%s: a half line of %d bytes at its end is cut off", path, len(last))
-            os.ftruncate(file.fileno(), end - len(last))
-            return
-    _write_all(file, b"\n")
-
-
-def _append_all(file: io.FileIO, data: bytes) -> None:
-    """Write everything and see it on disk; a regular file is as it was before where that fails."""
-    number = file.fileno()
-    status = os.fstat(number)
-    regular = stat.S_ISREG(status.st_mode)
-    try:
-        _write_all(file, data)
-        if regular:
-            os.fsync(number)
+        path.replace(target)
     except OSError:
-        if regular:
-            os.ftruncate(number, status.st_size)
-            # A shell does not open its output for appending: the next write would leave a hole.
-            os.lseek(number, status.st_size, os.SEEK_SET)
+        target.unlink()
         raise
-
-
-def _write_all(file: io.FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
-from lexilog.relay import file as file_module
+from lexilog.relay import _append
 from lexilog.relay.file import FileRelay, StdoutRelay
+from lexilog.relay.settings import FileSettings, StdoutSettings
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_batch_is_one_line_per_record(tmp_path: Path, batch: list[Enriched]) -
     path.write_text('{"message":"before"}\n')
 
     async def run() -> None:
-        relay = FileRelay(path)
+        relay = FileRelay("out", FileSettings(path=path))
         await relay.open()
         await asyncio.gather(relay.deliver(batch), relay.deliver(batch))
         await relay.close()
@@ -49,12 +50,12 @@ def test_a_batch_that_cannot_be_written_leaves_nothing_behind(
         return os.write(self.fileno(), bytes(data[:100]))
 
     async def run() -> None:
-        relay = FileRelay(path)
+        relay = FileRelay("out", FileSettings(path=path))
         await relay.open()
         await relay.deliver(batch)
         before = path.read_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr("lexilog.relay.file._write_all", lambda file, data: [full(file, data), full(file, b"")])
+            patch.setattr("lexilog.relay._append._write_all", lambda file, data: [full(file, data), full(file, b"")])
             with pytest.raises(RelayError, match="No space left on device"):
                 await relay.deliver(batch)
         assert path.read_bytes() == before
@@ -85,7 +86,7 @@ def test_a_torn_end_does_not_spoil_the_next_record(
     path.write_bytes(before)
 
     async def run() -> None:
-        relay = FileRelay(path)
+        relay = FileRelay("out", FileSettings(path=path))
         await relay.open()
         await relay.deliver(batch)
         await relay.close()
@@ -97,9 +98,9 @@ def test_a_torn_end_does_not_spoil_the_next_record(
 
 
 def test_a_file_that_cannot_be_opened_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
-    """The error names the file."""
-    with pytest.raises(SettingsError, match=r"nowhere/out: cannot be written: No such file"):
-        asyncio.run(FileRelay(tmp_path / "nowhere" / "out").open())
+    """The error names the relay and the file."""
+    with pytest.raises(SettingsError, match=r"^relay out: /.*/nowhere/out: cannot be written: No such file"):
+        asyncio.run(FileRelay("out", FileSettings(path=tmp_path / "nowhere" / "out")).open())
 
 
 def test_a_reader_that_has_gone_is_no_success(batch: list[Enriched]) -> None:
@@ -108,9 +109,9 @@ def test_a_reader_that_has_gone_is_no_success(batch: list[Enriched]) -> None:
     os.close(read)
 
     async def run() -> None:
-        relay = StdoutRelay(write)
+        relay = StdoutRelay("screen", StdoutSettings(), write)
         await relay.open()
-        with pytest.raises(RelayError, match="Broken pipe"):
+        with pytest.raises(RelayError, match=r"^relay screen: standard output: cannot be written: Broken pipe"):
             await relay.deliver(batch)
         await relay.close()
 
@@ -124,18 +125,18 @@ def test_standard_output_into_a_file_gets_no_hole(
     """A batch that could not be written whole is taken back there too, and the next one follows on what was before."""
     path = tmp_path / "out.ndjson"
     number = os.open(path, os.O_WRONLY | os.O_CREAT)
-    write_all = file_module._write_all
+    write_all = _append._write_all
 
     def full(file: Any, data: bytes) -> None:
         write_all(file, data[:50])
         raise OSError(28, "No space left on device")
 
     async def run() -> None:
-        relay = StdoutRelay(number)
+        relay = StdoutRelay("screen", StdoutSettings(), number)
         await relay.open()
         await relay.deliver(batch)
         with monkeypatch.context() as patch:
-            patch.setattr(file_module, "_write_all", full)
+            patch.setattr(_append, "_write_all", full)
             with pytest.raises(RelayError, match="No space left on device"):
                 await relay.deliver(batch)
         await relay.deliver(batch)
@@ -155,7 +156,7 @@ def test_a_reader_that_stalls_does_not_hold_up_the_end(batch: list[Enriched]) ->
     read, write = os.pipe()
 
     async def run() -> None:
-        relay = StdoutRelay(write)
+        relay = StdoutRelay("screen", StdoutSettings(), write)
         await relay.open()
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(relay.deliver(batch * 1_000), 0.2)
@@ -171,7 +172,7 @@ def test_a_batch_that_was_called_off_costs_no_other(
 ) -> None:
     """A write whose sender has gone, and which then fails, takes back its own lines alone."""
     path, begun, go = tmp_path / "out.ndjson", threading.Event(), threading.Event()
-    write_all = file_module._write_all
+    write_all = _append._write_all
 
     def slow(file: Any, data: bytes) -> None:
         begun.set()
@@ -180,13 +181,13 @@ def test_a_batch_that_was_called_off_costs_no_other(
         raise OSError(28, "No space left on device")
 
     async def run() -> None:
-        relay = FileRelay(path)
+        relay = FileRelay("out", FileSettings(path=path))
         await relay.open()
-        monkeypatch.setattr(file_module, "_write_all", slow)
+        monkeypatch.setattr(_append, "_write_all", slow)
         first = asyncio.create_task(relay.deliver(batch))
         await asyncio.to_thread(begun.wait, 30)
         first.cancel()
-        monkeypatch.setattr(file_module, "_write_all", write_all)
+        monkeypatch.setattr(_append, "_write_all", write_all)
         second = asyncio.create_task(relay.deliver(batch))
         await asyncio.sleep(0.05)
         go.set()
@@ -195,3 +196,19 @@ def test_a_batch_that_was_called_off_costs_no_other(
 
     asyncio.run(run())
     assert [json.loads(line)["message"] for line in path.read_text().splitlines()] == ["line 0", "line 1", "line 2"]
+
+
+def test_a_closed_relay_takes_nothing(tmp_path: Path, batch: list[Enriched]) -> None:
+    """Closing twice is safe, and what comes later stays with its sender."""
+    path = tmp_path / "out.ndjson"
+
+    async def run() -> None:
+        relay = FileRelay("out", FileSettings(path=path))
+        await relay.open()
+        await relay.close()
+        await relay.close()
+        with pytest.raises(RelayError, match=r"^relay out: is closed"):
+            await relay.deliver(batch)
+
+    asyncio.run(run())
+    assert path.read_bytes() == b""
