@@ -1,105 +1,117 @@
-"""Hands records to the next hop over OTLP/gRPC."""
+"""Hands records to the next hop over OTLP."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
-import grpc
-import grpc.aio
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 
-from lexilog.errors import RelayError
 from lexilog.model import Enriched
-from lexilog.otlp import SERVICE
-from lexilog.otlp.encode import AttributeStyle, RequestBuilder, Shape
-from lexilog.relay.base import Delivery, Relay
+from lexilog.otlp.encode import RequestBuilder
+from lexilog.relay._otlp_grpc import GrpcTransport
+from lexilog.relay._otlp_http import HttpTransport
+from lexilog.relay.base import Delivery, Refusal, Relay, isolate
+from lexilog.relay.settings import OtlpSettings
 
-__all__ = ["OtlpRelay"]
+__all__ = ["OtlpRelay", "Transport"]
 
 # Records between two looks at what else there is to do.
 _SLICE = 100
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # Come back soon after the next hop does; gRPC's own limit is two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-]
+
+
+class Transport(Protocol):
+    """How a request gets to the receiver; stages and errors are those of a relay."""
+
+    async def open(self) -> None:
+        """Get ready."""
+
+    async def check(self) -> None:
+        """Tell whether a request has a chance."""
+
+    async def send(self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse:
+        """Send a request and return the answer.
+
+        Raises:
+            Refused: the receiver will never take it.
+            RelayError: the receiver has not taken it.
+        """
+
+    async def close(self) -> None:
+        """Let go of what `open` took."""
 
 
 class OtlpRelay(Relay):
-    """Exports to an OTLP/gRPC receiver.
+    """Exports to an OTLP receiver, over gRPC or HTTP.
 
-    A batch is split into requests that receivers take by default, and counts as taken when each was answered OK. The
-    receiver's own ``partial_success`` is passed on to the sender: those records it will never take.
+    A batch is split into requests that receivers take by default, and counts as taken when each was answered OK. Where
+    the receiver refuses a request (gRPC: INVALID_ARGUMENT, or that it is too large; HTTP: 400, 413) halves of it are
+    sent until the records to blame are found: those are refused, the others arrive. Records that the receiver says it
+    has rejected within a request that it took (``partial_success``) cannot be told apart, so they are counted.
 
     Args:
-        target: host and port.
-        shape: record shape, see `lexilog.otlp.encode`.
-        style: how attributes are named in the shape ``attributes``.
-        max_bytes: size of a request, in bytes.
-        timeout: how long the next hop may take for a request, in seconds.
+        name: name of the relay.
+        settings: where to, and how.
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        shape: Shape,
-        style: AttributeStyle,
-        max_bytes: int,
-        timeout: float,
-    ) -> None:
-        self._target = target
-        self._shape: Shape = shape
-        self._style: AttributeStyle = style
-        self._max_bytes = max_bytes
-        self._timeout = timeout
-        self._channel: grpc.aio.Channel | None = None
-        self._export: Any = None
+    def __init__(self, name: str, settings: OtlpSettings) -> None:
+        self._settings = settings
+        self._transport: Transport = (GrpcTransport if settings.protocol == "grpc" else HttpTransport)(name, settings)
 
     async def open(self) -> None:
-        """Make the channel; it connects when it is first used, and again whenever it is lost."""
-        self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
-        self._export = self._channel.unary_unary(
-            f"/{SERVICE}/Export",
-            request_serializer=ExportLogsServiceRequest.SerializeToString,
-            response_deserializer=ExportLogsServiceResponse.FromString,
-        )
+        """Get the transport ready; it connects when it is first used."""
+        await self._transport.open()
 
     async def check(self) -> None:
-        """Look at the channel: after a failed connection it waits for a while before it tries again."""
-        if self._channel and self._channel.get_state(True) is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            raise RelayError(f"relay otlp://{self._target}: cannot be reached")
+        """Tell whether the receiver is known to be away, as a gRPC channel knows."""
+        await self._transport.check()
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Export the batch, request by request, and wait for each answer."""
-        builder = RequestBuilder(shape=self._shape, style=self._style, max_bytes=self._max_bytes)
-        answers = []
+        refused: list[Refusal] = []
+        partial: list[ExportLogsPartialSuccess] = []
+
+        async def export(request: ExportLogsServiceRequest, _records: Sequence[Enriched]) -> None:
+            partial.append((await self._transport.send(request)).partial_success)
+
+        async def hand_on(request: ExportLogsServiceRequest, records: Sequence[Enriched]) -> None:
+            async def send(part: Sequence[Enriched]) -> None:
+                if part is records:
+                    await export(request, records)
+                else:
+                    await self._pack(part, export)
+
+            refused.extend(await isolate(records, send))
+
+        await self._pack(batch, hand_on)
+        messages = dict.fromkeys(part.error_message for part in partial if part.error_message)
+        unnamed = sum(max(0, part.rejected_log_records) for part in partial)
+        return Delivery(tuple(refused), unnamed=unnamed, message="; ".join(messages))
+
+    async def _pack(
+        self,
+        batch: Sequence[Enriched],
+        then: Callable[[ExportLogsServiceRequest, Sequence[Enriched]], Awaitable[None]],
+    ) -> None:
+        """Put records into requests, and do something with each request, and its records, as soon as it is full."""
+        told = self._settings
+        builder = RequestBuilder(shape=told.shape, style=told.attributes, max_bytes=told.max_bytes)
+        records: list[Enriched] = []
         for number, enriched in enumerate(batch):
             if full := builder.add(enriched):
-                answers.append(await self._send(*full))
+                await then(full[0], records)
+                records = []
+            records.append(enriched)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
         if rest := builder.rest():
-            answers.append(await self._send(*rest))
-        partial = [answer.partial_success for answer in answers]
-        messages = dict.fromkeys(part.error_message for part in partial if part.error_message)
-        return Delivery(sum(part.rejected_log_records for part in partial), "; ".join(messages))
-
-    async def _send(self, request: ExportLogsServiceRequest, count: int) -> ExportLogsServiceResponse:
-        try:
-            answer: ExportLogsServiceResponse = await self._export(request, timeout=self._timeout)
-        except grpc.aio.AioRpcError as error:
-            what = f"{error.code().name}: {error.details()}"
-            raise RelayError(f"relay otlp://{self._target}: {count} records not taken: {what}") from error
-        return answer
+            await then(rest[0], records)
 
     async def close(self) -> None:
-        """Close the channel."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        """Close the transport."""
+        await self._transport.close()

@@ -1,0 +1,343 @@
+"""Writes records into data streams of an Elasticsearch cluster.
+
+Requests, answers and errors are those of the bulk API:
+https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import random
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from elastic_transport import NodeConfig
+from elastic_transport.client_utils import url_to_node_config
+from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, UnsupportedProductError
+from msgspec import Struct
+
+from lexilog.enrich.document import encode_finished
+from lexilog.errors import RelayError, SettingsError
+from lexilog.model import Enriched
+from lexilog.relay._http import excerpt, parse_url, seconds, secrets_in
+from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate
+from lexilog.relay.settings import ElasticsearchSettings
+
+__all__ = ["ElasticsearchRelay"]
+
+# Records between two looks at what else there is to do.
+_SLICE = 100
+# Seconds before the second attempt; each pause after it is twice as long, up to the last figure.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+# What a data stream may be called: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
+_NAME = re.compile(r"""[^-_+.\s\\/*?"<>|,#:][^\s\\/*?"<>|,#:]{0,99}""")
+_DEFAULTS = {"type": "logs", "dataset": "lexilog.unknown", "namespace": "default"}
+_HEADERS = {"accept": "application/json", "content-type": "application/x-ndjson"}
+_PARAMETERS = {
+    # Without it a cluster that lacks the index template makes a plain index of its own guesses.
+    "require_data_stream": "true",
+    "filter_path": "items.create.status,items.create.error.type,items.create.error.reason,items.create.error.caused_by",
+}
+# Types of errors that the operator mends, and how. A record is never to blame for these, whatever their status is.
+_MENDED = {
+    "cluster_block_exception": "lift the block",
+    "index_closed_exception": "open the index",
+    "index_not_found_exception": "install the index template that makes it a data stream",
+    "media_type_header_exception": "the cluster must be Elasticsearch 9 or newer",
+    "resource_not_found_exception": "remove the plain index, and install the index template",
+    "security_exception": "check the credentials, and their privileges create_doc and auto_configure",
+    "validation_exception": "the cluster is at the limit that it names",
+}
+# The same for errors whose type says too little.
+_MENDED_REASONS = {
+    "pipeline with id [": "install the ingest pipeline that the index template names",
+    "unrecognized parameter": "the cluster must be Elasticsearch 9 or newer",
+}
+
+
+class _Error(Struct, frozen=True):
+    """What Elasticsearch says went wrong."""
+
+    type: str
+    reason: str | None = None
+    caused_by: _Error | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.type}: {self.reason}" if self.reason else self.type
+        cause = self.caused_by
+        while cause is not None:
+            if cause.reason and cause.reason not in text:
+                text += f": {cause.reason}"
+            cause = cause.caused_by
+        return text
+
+    @property
+    def remedy(self) -> str | None:
+        """What the operator has to do; None where a record may be to blame."""
+        by_reason = (remedy for part, remedy in _MENDED_REASONS.items() if part in (self.reason or ""))
+        return _MENDED.get(self.type) or next(by_reason, None)
+
+
+class _Result(Struct, frozen=True):
+    status: int
+    error: _Error = _Error("no reason given")
+
+    @property
+    def is_taken(self) -> bool:
+        """The cluster has the document; 409 says that it had it before."""
+        return self.status < 300 or self.status == 409
+
+    @property
+    def is_busy(self) -> bool:
+        return self.status == 429 or self.status >= 500
+
+
+class _Created(Struct, frozen=True):
+    create: _Result
+
+
+class _Answer(Struct, frozen=True):
+    items: list[_Created]
+
+
+class _Failed(Struct, frozen=True):
+    error: _Error | str
+
+
+class _Item(NamedTuple):
+    """A record, and its two lines in a bulk request."""
+
+    record: Enriched
+    lines: bytes
+
+
+class ElasticsearchRelay(Relay):
+    """Creates one document per record in the data stream that the record names (``data_stream.*``).
+
+    A record that names none, as one that no catalogue knows, goes to ``logs-lexilog.unknown-default``; a part of the
+    name that no data stream can have is replaced by that part of it.
+
+    The document's ``_id`` is the record's ``event.id``: when a sender repeats a batch the cluster answers 409 to the
+    documents that it has, which counts as taken. An ``_id`` is unique in one backing index only, so what is repeated
+    after a rollover of the data stream is written twice.
+
+    Documents that the cluster is too busy for are sent again by themselves. A document that it cannot read is refused
+    with its reason; whatever the operator has to mend keeps the batch with the sender.
+
+    Args:
+        name: of the relay, for messages.
+        settings: where to and how.
+    """
+
+    def __init__(self, name: str, settings: ElasticsearchSettings) -> None:
+        self._name = name
+        self._settings = settings
+        self._where = f"relay {name}"
+        self._secrets: list[str] = []
+        self._client: AsyncElasticsearch | None = None
+
+    async def open(self) -> None:
+        """Make the client; it connects when it is first used."""
+        settings = self._settings
+        urls = [parse_url(self._name, "urls", url) for url in settings.urls]
+        self._where = f"relay {self._name}: {', '.join(url.host_port_subcomponent or '' for url in urls)}"
+        login = self._login()
+        context = self._tls(any(url.scheme == "https" for url in urls))
+        self._client = AsyncElasticsearch(
+            [_node(url, context) for url in settings.urls],
+            api_key=settings.api_key,
+            basic_auth=login,
+            request_timeout=settings.timeout,
+            max_retries=0,
+            retry_on_status=(),
+            retry_on_timeout=False,
+        )
+
+    def _login(self) -> tuple[str, str] | None:
+        """Return user and password, and note what no message may hold."""
+        key, user, password = self._settings.api_key, self._settings.username, self._settings.password
+        if (user is None) != (password is None):
+            raise SettingsError(f"relay {self._name}: username and password go together: set both or neither")
+        if key is not None and user is not None:
+            raise SettingsError(f"relay {self._name}: api_key and username exclude each other: set one of them")
+        if key is not None and not re.fullmatch(r"[!-~]+", key):
+            raise SettingsError(f"relay {self._name}: api_key has a blank, a line break or a character beyond ASCII")
+        if user is None or password is None:
+            self._secrets = secrets_in([key or ""])
+            return None
+        self._secrets = [*secrets_in([password]), base64.b64encode(f"{user}:{password}".encode()).decode()]
+        return user, password
+
+    def _tls(self, is_used: bool) -> ssl.SSLContext | None:
+        path = self._settings.ca_file
+        if not is_used and path is not None:
+            raise SettingsError(f"relay {self._name}: ca_file is for https, and urls are http: mend one of them")
+        try:
+            return ssl.create_default_context(cafile=path) if is_used else None
+        except OSError as error:  # which ssl.SSLError is
+            problem = f"ca_file {path}: cannot be read as PEM certificates: {error}"
+            raise SettingsError(f"relay {self._name}: {problem}") from error
+
+    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+        """Create the documents, request by request, and wait until the cluster has each of them."""
+        refused: list[Refusal] = []
+        items: list[_Item] = []
+        size = 0
+        for number, record in enumerate(batch):
+            item = _item(record)
+            if items and size + len(item.lines) > self._settings.max_bytes:
+                refused += await self._send(items)
+                items, size = [], 0
+            items.append(item)
+            size += len(item.lines)
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+        if items:
+            refused += await self._send(items)
+        return Delivery(tuple(refused))
+
+    async def _send(self, items: list[_Item]) -> list[Refusal]:
+        """Send the documents of one request; one that makes a whole request fail costs no others."""
+        item_of = {id(item.record): item for item in items}
+        refused: list[Refusal] = []
+
+        async def send(records: Sequence[Enriched]) -> None:
+            refused.extend(await self._until_taken([item_of[id(record)] for record in records]))
+
+        alone = await isolate([item.record for item in items], send)
+        return refused + alone
+
+    async def _until_taken(self, items: list[_Item]) -> list[Refusal]:
+        """Send documents, and those that the cluster is too busy for again."""
+        refused: list[Refusal] = []
+        for attempt in range(self._settings.attempts):
+            if attempt:
+                await asyncio.sleep(_pause(attempt))
+            results = await self._bulk(items)
+            busy = []
+            for item, result in zip(items, results, strict=True):
+                if result.is_busy:
+                    busy.append((item, result))
+                elif not result.is_taken:
+                    refused.append(Refusal(item.record, self._refusal(result)))
+            if not busy:
+                return refused
+            items = [item for item, _ in busy]
+        status, error = busy[0][1].status, busy[0][1].error
+        problem = f"{len(items)} documents not taken in {self._settings.attempts} attempts: {status}"
+        raise RelayError(f"{self._where}: {problem} {self._readable(error)}")
+
+    def _refusal(self, result: _Result) -> str:
+        """Return why a document will never be taken.
+
+        Raises:
+            RelayError: it is not the document's fault.
+        """
+        text, remedy = self._readable(result.error), result.error.remedy
+        if remedy is not None or result.status in (401, 403, 404):
+            raise RelayError(f"{self._where}: {result.status} {text}" + (f"; {remedy}" if remedy else ""))
+        return text
+
+    async def _bulk(self, items: Sequence[_Item]) -> list[_Result]:
+        """Send one request; return one result for each document, in order.
+
+        Raises:
+            Refused: the cluster does not take a request like that.
+            RelayError: it has not answered as a cluster does.
+        """
+        if self._client is None:
+            raise RelayError(f"relay {self._name}: is closed")
+        body = b"".join(item.lines for item in items)
+        try:
+            response = await self._client.perform_request(
+                "POST", "/_bulk", params=_PARAMETERS, headers=_HEADERS, body=body
+            )
+            results = [item.create for item in msgspec.convert(response.body, _Answer).items]
+        except Exception as error:  # the client has no common class for what it raises
+            raise self._failure(error) from error
+        if len(results) != len(items):
+            problem = f"the answer is about {len(results)} documents, the request had {len(items)}"
+            raise RelayError(f"{self._where}: {problem}")
+        return results
+
+    def _failure(self, error: Exception) -> RelayError | Refused:
+        """Return what the failure of a whole request means."""
+        wait = 1.0
+        if isinstance(error, UnsupportedProductError):
+            problem = "the server is not Elasticsearch, says its answer (no header X-Elastic-Product); check urls"
+        elif isinstance(error, ApiError):
+            found, status = _error_in(error.body), error.status_code
+            text = f"HTTP {status}: {self._readable(found or error.body or 'no reason given')}"
+            if status == 413 or (status == 400 and found is not None and found.remedy is None):
+                return Refused(text)
+            problem = f"{text}; {found.remedy}" if found is not None and found.remedy else text
+            wait = _retry_after(error.meta.headers.get("retry-after"))
+        elif isinstance(error, ConnectionTimeout):
+            problem = f"no answer within {self._settings.timeout:g} s"
+        elif isinstance(error, msgspec.ValidationError):
+            problem = f"the answer is not one to a bulk request: {error}"
+        else:
+            problem = f"{type(error).__name__}: {self._readable(getattr(error, 'message', error))}"
+        return RelayError(f"{self._where}: {problem}", wait)
+
+    def _readable(self, words: object) -> str:
+        """Return the server's words as they may stand in a message."""
+        return excerpt(str(words), self._secrets)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+
+def _node(url: str, context: ssl.SSLContext | None) -> NodeConfig:
+    node = url_to_node_config(url, use_default_ports_for_scheme=True)
+    return dataclasses.replace(node, ssl_context=context) if node.scheme == "https" else node
+
+
+def _item(record: Enriched) -> _Item:
+    stream, document = encode_finished(record, _name_stream)
+    action = {"_index": stream}
+    if isinstance(key := record.fields.get("event.id"), str):
+        action["_id"] = key
+    return _Item(record, msgspec.json.encode({"create": action}) + b"\n" + document + b"\n")
+
+
+def _name_stream(document: dict[str, Any]) -> str:
+    """Return the data stream of a document; the document says the same, nested, when this is done."""
+    nested = document.get("data_stream")
+    nested = dict(nested) if isinstance(nested, Mapping) else {}
+    for part, default in _DEFAULTS.items():
+        flat = document.pop(f"data_stream.{part}", None)
+        nested[part] = next((text for text in (nested.get(part), flat) if _is_name(text)), default)
+    document["data_stream"] = nested
+    return "-".join(nested[part] for part in _DEFAULTS)
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None and text == text.lower()
+
+
+def _error_in(body: Any) -> _Error | None:
+    """Return the error that the body of an answer tells; None where it is not Elasticsearch's."""
+    try:
+        error = msgspec.convert(body, _Failed).error
+    except msgspec.ValidationError:
+        return None
+    return error if isinstance(error, _Error) else None
+
+
+def _pause(attempt: int) -> float:
+    """Return the seconds before an attempt, counted from 0, so that many senders do not come back at once."""
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _retry_after(header: str | None) -> float:
+    """Return what a Retry-After header asks for, in seconds; 1 s for a date, which clusters do not send."""
+    return seconds(float(header)) if header is not None and re.fullmatch(r"[0-9]{1,9}", header) else 1.0
