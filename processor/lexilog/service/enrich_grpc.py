@@ -13,10 +13,10 @@ from lexilog._proto.v1 import enrich_pb2 as pb
 from lexilog._proto.v1 import enrich_pb2_grpc
 from lexilog.catalog.search import find_entries, query_words, search_entries
 from lexilog.enrich.document import encode_json
-from lexilog.errors import OriginError
 from lexilog.model import Enriched, Entry, Outcome, Record
 from lexilog.otlp.decode import to_time
 from lexilog.pipeline import Pipeline
+from lexilog.service.ids import batch_ids
 from lexilog.service.metrics import Counts
 from lexilog.service.work import process_batch
 
@@ -71,30 +71,23 @@ class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
         return pb.SearchResponse(entries=map(_to_entry, found))
 
     async def _enrich(self, request: pb.EnrichRequest) -> pb.EnrichResponse:
-        problems: dict[int, OriginError] = {}
-        records = []
-        for number, item in enumerate(request.records):
-            try:
-                fields = _read_fields(item.fields)
-            except OriginError as error:
-                problems[number], fields = error, {}
-            line = item.line.decode("utf-8", "surrogateescape")
-            records.append(Record(line=line, fields=fields, time=to_time(item.time_unix_nano)))
+        ids = batch_ids(request.SerializeToString(deterministic=True))
+        records = (_to_record(item, next(ids)) for item in request.records)
         done = await process_batch(self._pipeline, records)
-        for number, problem in problems.items():
-            done[number] = self._pipeline.failed(records[number], "invalid_fields", str(problem))
-        results = [_to_result(enriched) for enriched in done]
-        self._counts.add(_DOOR, done, "answered")
-        return pb.EnrichResponse(results=results)
+        for enriched in done:
+            self._counts.add(_DOOR, enriched, "answered")
+        return pb.EnrichResponse(results=map(_to_result, done))
 
 
-def _read_fields(data: bytes) -> dict[str, Any]:
-    if not data:
-        return {}
+def _to_record(item: pb.Record, number: str) -> Record:
+    fields: dict[str, Any] = {}
+    problem = None
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        fields = msgspec.json.decode(item.fields, type=dict[str, Any]) if item.fields else {}
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise OriginError(f"fields: not a JSON object: {error}") from error
+        problem = f"fields: not a JSON object: {error}"
+    line = item.line.decode("utf-8", "surrogateescape")
+    return Record(line=line, fields=fields, time=to_time(item.time_unix_nano), id=number, problem=problem)
 
 
 def _to_result(enriched: Enriched) -> pb.Result:

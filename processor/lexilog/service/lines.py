@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol, cast
 
 from lexilog.framing.csv_export import columns_of
 from lexilog.model import Record
+from lexilog.service.ids import StreamIds
 from lexilog.service.multiline import Joiner
 
 __all__ = ["FRAMINGS", "RecordReader", "read_chunks", "read_counted"]
@@ -122,12 +123,14 @@ class RecordReader:
         source: the input; one that can be waited for (`select`), if there is a joiner.
         framing: how its lines are told apart, one of `FRAMINGS`.
         joiner: joins what belongs together; None leaves every line alone.
+        name: which input it is; reading it again from its start gives its records the same ids.
     """
 
-    def __init__(self, source: BinaryIO, framing: str, joiner: Joiner | None) -> None:
+    def __init__(self, source: BinaryIO, framing: str, joiner: Joiner | None, name: str = "") -> None:
         self._source = source
         self._chunks = FRAMINGS[framing](source)
         self._joiner = joiner
+        self._ids = StreamIds(name)
         # Only the first line of an input can be the head of a table: no line in the middle changes what others mean.
         self._columns: tuple[str, ...] | None = None
 
@@ -168,7 +171,7 @@ class RecordReader:
     def _record(self, line: str) -> Record:
         if self._columns is None:
             self._columns = columns_of(line) or ()
-        return Record(line=line, columns=self._columns)
+        return Record(line=line, columns=self._columns, id=self._ids.id_of(line))
 
 
 # How the messages of a stream are told apart.

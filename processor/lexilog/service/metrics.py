@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from lexilog.model import Enriched
@@ -15,12 +14,14 @@ class Key(NamedTuple):
     """What records are counted by.
 
     Attributes:
-        door: ``enrich`` or ``otlp``.
+        door: ``enrich``, ``otlp``, ``otlp_http``, ``http``, ``forward`` or ``redpanda``.
         catalog: the catalogue; empty where none knows the record.
         outcome: ``matched``, ``unknown`` or ``error``; ``unread`` where a whole request went back unseen.
         reason: match quality, or what was not recognised; ``request`` where requests are counted, not records.
-        delivery: ``answered`` (handed back to the caller), ``relayed`` (the next hop has it), ``rejected`` (the next
-            hop refused some of its batch for good) or ``returned`` (not confirmed: the sender keeps it).
+        delivery: ``answered`` (handed back to the caller), ``relayed`` (every relay that has to has it), ``stored``
+            (a relay refused it for good, and it is among the dead letters), ``rejected`` (refused for good, or some
+            unnamed records of its batch were, and the sender has been told), ``returned`` (not confirmed: the sender
+            keeps it) or ``refused`` (the request could not be read at all, and the sender has been told).
     """
 
     door: str
@@ -36,15 +37,14 @@ class Counts:
     def __init__(self) -> None:
         self._counts: Counter[Key] = Counter()
 
-    def add(self, door: str, records: Iterable[Enriched], delivery: str) -> None:
-        """Count records."""
-        for record in records:
-            catalog = record.match.entry.catalog if record.match else ""
-            self._counts[Key(door, catalog, record.outcome.value, record.reason, delivery)] += 1
+    def add(self, door: str, record: Enriched, delivery: str) -> None:
+        """Count a record."""
+        catalog = record.match.entry.catalog if record.match else ""
+        self._counts[Key(door, catalog, record.outcome.value, record.reason, delivery)] += 1
 
-    def add_unread(self, door: str) -> None:
+    def add_unread(self, door: str, delivery: str) -> None:
         """Count a request that went back before its records were looked at."""
-        self._counts[Key(door, "", "unread", "request", "returned")] += 1
+        self._counts[Key(door, "", "unread", "request", delivery)] += 1
 
     def items(self) -> list[tuple[Key, int]]:
         """Return all counters, sorted by key."""

@@ -1,29 +1,63 @@
-"""The gRPC server: EnrichService, OTLP logs where there is a relay, health and reflection."""
+"""One process: its doors, what is known, and the ways out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+from collections.abc import Iterator
+from typing import Protocol
 
-import grpc
-import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from lexilog import otlp
-from lexilog._proto.v1 import enrich_pb2_grpc
 from lexilog.catalog.sources import load_catalogs
 from lexilog.errors import SettingsError
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Relay
-from lexilog.service import enrich_grpc, otlp_grpc
+from lexilog.relay.dead_letters import DeadLetters
+from lexilog.relay.make import make_relay
+from lexilog.relay.router import Router
+from lexilog.service.forward import ForwardDoor
+from lexilog.service.grpc_server import GrpcServer
+from lexilog.service.http import HttpDoor
+from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts
-from lexilog.service.settings import Settings, make_relay, read_address, read_zone
+from lexilog.service.settings import Settings, read_address, read_zone
 
-__all__ = ["Server"]
+__all__ = ["Server", "make_pipeline", "make_router"]
 
 _log = logging.getLogger(__name__)
+
+
+class _Door(Protocol):
+    port: int
+
+    async def start(self) -> None: ...
+
+    async def stop(self, grace: float) -> None: ...
+
+
+def make_pipeline(settings: Settings) -> Pipeline:
+    """Return the pipeline that settings describe.
+
+    Raises:
+        CatalogError: a catalogue is damaged.
+        SettingsError: a route names a catalogue that is not known.
+    """
+    catalogs = load_catalogs(settings.catalogs)
+    known = {catalog.name for catalog in catalogs}
+    for name in (name for route in settings.routes for name in route.catalog):
+        if name not in known:
+            raise SettingsError(f"routes: there is no catalogue '{name}'; there are: {', '.join(sorted(known))}")
+    return Pipeline(catalogs, zone=read_zone(settings.timezone), columns=settings.csv_columns)
+
+
+def make_router(settings: Settings) -> Router:
+    """Return the relays that settings describe, as one."""
+    letters = settings.dead_letters
+    return Router(
+        {name: make_relay(name, one) for name, one in settings.relays.items()},
+        optional=[name for name, one in settings.relays.items() if not one.required],
+        routes=settings.routes,
+        dead_letters=DeadLetters(letters.path, letters.max_bytes) if letters else None,
+    )
 
 
 class Server:
@@ -31,8 +65,8 @@ class Server:
 
     Args:
         settings: what it is told.
-        pipeline: enriches; by default the shipped catalogues do.
-        relay: the way out; by default the one that the settings name.
+        pipeline: enriches; by default the one that the settings describe does.
+        relay: the way out; by default those that the settings name.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -40,94 +74,71 @@ class Server:
     """
 
     def __init__(self, settings: Settings, *, pipeline: Pipeline | None = None, relay: Relay | None = None) -> None:
-        read_address(settings.listen, "listen")
         self.settings = settings
         self.counts = Counts()
-        self.port = 0
-        self._relay = relay or make_relay(settings)
-        self._pipeline = pipeline or Pipeline(
-            load_catalogs(settings.catalogs), zone=read_zone(settings.timezone), columns=settings.csv_columns
-        )
-        self._server: grpc.aio.Server | None = None
-        self._door: otlp_grpc.OtlpDoor | None = None
-        self._health = health.aio.HealthServicer()
-        self._services = [enrich_grpc.SERVICE] + ([otlp.SERVICE] if self._relay else [])
+        self._relay = relay or (make_router(settings) if settings.relays else None)
+        self._pipeline = pipeline or make_pipeline(settings)
+        self._intake = Intake(self._pipeline, self._relay, self.counts) if self._relay else None
+        self._doors = dict(self._make_doors())
+        self._started: list[_Door] = []
+
+    def _make_doors(self) -> Iterator[tuple[str, _Door]]:
+        doors, keys = self.settings.doors, self.settings.body_keys
+        if doors.grpc:
+            yield "grpc", GrpcServer(doors.grpc, self._pipeline, self._intake, self.counts, keys)
+        if doors.http:
+            yield (
+                "http",
+                HttpDoor(
+                    doors.http.listen, doors.http.max_receive_bytes, keys, self._pipeline, self._intake, self.counts
+                ),
+            )
+        if doors.forward and self._intake:
+            door = doors.forward
+            yield "forward", ForwardDoor(door.listen, door.max_receive_bytes, door.shared_key, keys, self._intake)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port that each door is bound to."""
+        return {name: door.port for name, door in self._doors.items()}
 
     async def start(self) -> None:
-        """Open the relay, then the port; set `port` to the one that was bound.
+        """Open the relays, then the doors.
 
         Raises:
-            SettingsError: the relay or the address cannot be used.
+            SettingsError: a relay or an address cannot be used.
         """
-        if self._relay:
-            await self._relay.open()
-        options = [
-            ("grpc.max_receive_message_length", self.settings.max_receive_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        ]
-        server = grpc.aio.server(options=options)
-        enrich = enrich_grpc.EnrichDoor(self._pipeline, self.counts)
-        enrich_pb2_grpc.add_EnrichServiceServicer_to_server(enrich, server)  # type: ignore[no-untyped-call]
-        if self._relay:
-            self._door = otlp_grpc.OtlpDoor(self._pipeline, self._relay, self.counts, self.settings.body_keys)
-            server.add_generic_rpc_handlers((self._door.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection([*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         try:
-            _try_bind(self.settings.listen)
-            self.port = server.add_insecure_port(self.settings.listen)
-        except (OSError, RuntimeError) as error:
-            await self._close_relay()
-            why = getattr(error, "strerror", None) or error
-            raise SettingsError(f"listen: {self.settings.listen}: cannot be bound: {why}") from error
-        await server.start()
-        self._server = server
-        await self._set_health(serving=True)
+            if self._relay:
+                await self._relay.open()
+            for door in self._doors.values():
+                await door.start()
+                self._started.append(door)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        """Take no more requests, finish those in flight within the grace, and let go of port and relay."""
-        if self._server:
-            await self._set_health(serving=False)
-            await self._server.stop(self.settings.grace)
-            self._server = None
-        if self._door:
-            await self._door.close()
-        await self._close_relay()
+        """Take no more requests, finish those in flight within the grace, and let go of ports and relays."""
+        await asyncio.gather(*(door.stop(self.settings.grace) for door in self._started))
+        self._started.clear()
+        if self._intake:
+            await self._intake.close()
+        if self._relay:
+            await self._relay.close()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Start, serve until `stopping` is set, and stop.
 
         Raises:
-            SettingsError: the relay or the address cannot be used.
+            SettingsError: a relay or an address cannot be used.
         """
         await self.start()
-        host, _ = read_address(self.settings.listen, "listen")
-        what = f"OTLP logs to {self.settings.relay}" if self.settings.relay else "EnrichService only"
-        _log.info("listening on %s:%d (%s)", host, self.port, what)
+        for name, door in self._doors.items():
+            listen: str = getattr(self.settings.doors, name).listen
+            _log.info("%s: listening on %s:%d", name, read_address(listen, name)[0], door.port)
+        _log.info("relays: %s", ", ".join(self.settings.relays) or "none; records are only answered")
         await stopping.wait()
         _log.info("stopping")
         await self.stop()
         _log.info("stopped; records: %s", self.counts.summary())
-
-    async def _close_relay(self) -> None:
-        if self._relay:
-            await self._relay.close()
-
-    async def _set_health(self, *, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
-
-
-def _try_bind(listen: str) -> None:
-    """Bind an address and let go of it: the system says why it cannot be had, gRPC does not.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    host, port = read_address(listen, "listen")
-    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)

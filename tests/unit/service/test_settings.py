@@ -3,53 +3,169 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lexilog import Pipeline, Record, SettingsError
-from lexilog.relay.file import FileRelay, StdoutRelay
-from lexilog.relay.otlp import OtlpRelay
+from lexilog.model import Quality
+from lexilog.relay.make import make_relay
+from lexilog.relay.settings import (
+    DeadLettersSettings,
+    ElasticsearchSettings,
+    FileSettings,
+    OtlpSettings,
+    Route,
+    StdoutSettings,
+)
 from lexilog.service.logs import OncePerMinute
 from lexilog.service.metrics import Counts
-from lexilog.service.settings import Settings, make_relay, read_address, read_zone
+from lexilog.service.server import make_pipeline
+from lexilog.service.settings import (
+    ForwardDoorSettings,
+    GrpcDoorSettings,
+    Settings,
+    check_settings,
+    load_settings,
+    read_address,
+    read_relay,
+    read_zone,
+)
+
+SETTINGS = """\
+doors:
+  grpc:
+  http: {listen: "127.0.0.1:4318"}
+  forward: {shared_key: "${LEXILOG_TEST_KEY}"}
+relays:
+  es: {type: elasticsearch, urls: ["https://es1.example:9200"], api_key: "$${x"}
+  archive: {type: file, path: out.ndjson, required: false}
+  back: {type: otlp, endpoint: "127.0.0.1:4319"}
+dead_letters: {path: dead}
+routes:
+- {to: [es], quality: [exact]}
+- {to: [archive, back]}
+"""
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Return a function that writes a settings file."""
+    monkeypatch.setenv("LEXILOG_TEST_KEY", "secret: {")
+
+    def write(text: str) -> Path:
+        path = tmp_path / "lexilog.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_settings_file(settings_file: Callable[[str], Path]) -> None:
+    """Doors that are named are open; the environment fills in texts; paths start where the file is."""
+    path = settings_file(SETTINGS)
+    found = load_settings(path)
+    assert found.doors.grpc == GrpcDoorSettings()
+    assert found.doors.forward == ForwardDoorSettings(shared_key="secret: {")
+    assert found.relays["es"] == ElasticsearchSettings(urls=("https://es1.example:9200",), api_key="${x")
+    assert found.relays["archive"] == FileSettings(path=path.parent / "out.ndjson", required=False)
+    assert found.dead_letters == DeadLettersSettings(path=path.parent / "dead")
+    assert found.routes[0].quality == (Quality.EXACT,)
+    assert [make_relay(name, relay).__class__.__name__ for name, relay in found.relays.items()] == [
+        "ElasticsearchRelay", "FileRelay", "OtlpRelay",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("old", "new", "problem"),
     [
-        (None, type(None)),
-        ("stdout", StdoutRelay),
-        ("file:/tmp/x", FileRelay),
-        ("otlp://127.0.0.1:4319", OtlpRelay),
-        ("otlp://[::1]:4319", OtlpRelay),
-        ("otlp://next-hop.example:4317", OtlpRelay),
+        ("path: out.ndjson", "path: 5", "7:25: path: a path is expected, as text"),
+        ("quality: [exact]", "quality: [exakt]", "'exakt'; it is one of exact, prefix, loose, id_only, none"),
+        ("type: file", "type: fil", "'type' is to be one of otlp, forward, elasticsearch, splunk_hec, file, stdout"),
+        ("type: file, ", "", "relay archive: 'type' is to be one of"),
+        ("api_key", "apikey", "6:65: key 'apikey' is not known here; is 'api_key' meant?"),
+        ("[archive, back]", "[archive]", "none of these relays is required"),
+        ("[archive, back]", "[back]", "no route leads to relay 'archive'"),
+        ("[archive, back]", "[bakc]", "12:9: there is no relay 'bakc'; there are: es, archive, back"),
+        ("[archive, back]", "[]", "to: Expected `array` of length >= 1"),
+        ("quality: [exact]", "quality: []", "every record fits here, so the routes below are never reached"),
+        ("[archive, back]", "[archive, back], quality: [none]", "records that fit no route would have nowhere to go"),
+        ("127.0.0.1:4319", "localhost:4317", "round in a loop"),
+        ("https://es1.example:9200", "http://127.0.0.1:4318", "round in a loop"),
+        ("https://es1.example:9200", "es1.example:9200", "is no URL, such as https://HOST:PORT"),
+        ("https://es1.example:9200", "https://u:p@es1.example", "a URL holds no user and password here"),
+        ("https://es1.example:9200", "https://es1.example:x", "is no URL"),
+        ("127.0.0.1:4319", "127.0.0.1:0", "port 0 is none to send to"),
+        ("127.0.0.1:4319", "127.0.0.1", "no HOST:PORT"),
+        ("127.0.0.1:4318", "127.0.0.1:4317", "3:10: listen: 127.0.0.1:4317 is the address of another door"),
+        ("127.0.0.1:4318", "4318", "3:10: listen: '4318' is no HOST:PORT"),
+        ("LEXILOG_TEST_KEY", "LEXILOG_NO_KEY", "the environment variable LEXILOG_NO_KEY is not set"),
+        ("dead_letters: {path: dead}", "", "relay es can refuse single records for good"),
+        ("dead_letters", "dead_leters", "key 'dead_leters' is not known here; is 'dead_letters' meant?"),
+        ("api_key: ", "username: ", "username and password are needed together"),
+        ('api_key: "$${x"', 'api_key: "a", username: "b", password: "c"', "either api_key or username and password"),
+        ("routes:", "timezone: Nowhere/Town\nroutes:", "no IANA time zone"),
+        ("doors:", "doors: 5\nx:", "doors: Expected `object`, got `int`"),
+        ("relays:", "relays: 5\nx:", "relays: Expected `object`, got `int`"),
+        (SETTINGS, "", "is empty"),
+        (SETTINGS, "[]", "Expected `object`"),
+        (SETTINGS, "a: [", "is not valid YAML"),
+        (SETTINGS, "doors: {}", "no door is open"),
+        (SETTINGS, "doors: {forward: {}}", "nowhere to hand records to"),
+        (SETTINGS, "relays: {a: {type: stdout, required: false}}", "no relay is required"),
+        (SETTINGS, "relays: {a: {type: forward, endpoint: x}}", "1:29: relay a: 'x' is no HOST:PORT"),
     ],
 )
-def test_relays(text: str | None, kind: type) -> None:
-    """Each way out has a name."""
-    assert type(make_relay(Settings(relay=text))) is kind
+def test_settings_that_make_no_sense(old: str, new: str, problem: str, settings_file: Callable[[str], Path]) -> None:
+    """The error names the place in the file, what is wrong there, and what would be right."""
+    assert old in SETTINGS
+    with pytest.raises(SettingsError) as caught:
+        load_settings(settings_file(SETTINGS.replace(old, new)))
+    assert problem in str(caught.value)
+    assert re.search(r"lexilog\.yaml:\d+:\d+: ", str(caught.value))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+    """The error says which, and why."""
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml:1:1: cannot be read: No such file"):
+        load_settings(tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "found"),
     [
-        ("otlp://127.0.0.1", "no HOST:PORT"),
-        ("otlp:127.0.0.1:1", "none of otlp://"),
-        ("file:", "none of otlp://"),
-        ("kafka://x:1", "none of otlp://"),
-        ("", "none of otlp://"),
-        ("otlp://127.0.0.1:99999", "no HOST:PORT"),
-        ("otlp://127.0.0.1:4317", "round in a loop"),
-        ("otlp://localhost:4317", "round in a loop"),
-        ("otlp://0.0.0.0:4317", "round in a loop"),
-        ("otlp://127.0.0.1:0", "port 0"),
+        ("stdout", StdoutSettings()),
+        ("file:/tmp/x", FileSettings(path=Path("/tmp/x"))),
+        ("otlp://[::1]:4319", OtlpSettings(endpoint="[::1]:4319", shape="attributes")),
     ],
 )
-def test_a_relay_that_makes_no_sense(text: str, problem: str) -> None:
-    """The error says what would."""
-    with pytest.raises(SettingsError, match=problem):
-        make_relay(Settings(relay=text))
+def test_a_relay_that_a_flag_names(text: str, found: object) -> None:
+    """The simple ways out need no settings file."""
+    assert read_relay(text, "attributes") == found
+
+
+@pytest.mark.parametrize("text", ["otlp:127.0.0.1:1", "file:", "kafka://x:1", ""])
+def test_a_relay_that_no_flag_can_name(text: str) -> None:
+    """The error says what a flag can, and where the others are."""
+    with pytest.raises(SettingsError, match=r"none of otlp://.*others need a settings file"):
+        read_relay(text, "document")
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4317", "0.0.0.0:4317", "127.0.0.1:4317"])
+def test_a_loop_is_seen(endpoint: str) -> None:
+    """A relay to the door of the same server is refused, whatever its address is called."""
+    with pytest.raises(SettingsError, match="round in a loop"):
+        check_settings(Settings(relays={"x": OtlpSettings(endpoint=endpoint)}))
+
+
+def test_a_route_to_a_catalogue_that_is_not_there() -> None:
+    """A misspelt catalogue would send its records elsewhere without a word."""
+    routes = (Route(to=("x",), catalog=("juniper_kdm",)), Route(to=("x",)))
+    with pytest.raises(SettingsError, match="there is no catalogue 'juniper_kdm'; there are: bluecedar_gateway, "):
+        make_pipeline(Settings(relays={"x": StdoutSettings()}, routes=routes))
 
 
 @pytest.mark.parametrize("text", ["4317", "a:b", ":1", "::1:4317", "127.0.0.1:", "127.0.0.1:65536", "a b:1"])
@@ -78,7 +194,8 @@ def test_every_record_is_counted(pipeline: Pipeline) -> None:
     counts = Counts()
     line = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
     batch = pipeline.process_all([Record(line=line), Record(line=line), Record(line="x"), Record(line=None)])
-    counts.add("otlp", batch, "relayed")
+    for enriched in batch:
+        counts.add("otlp", enriched, "relayed")
     assert dict(counts.items()) == {
         ("otlp", "", "unknown", "no_frame", "relayed"): 1,
         ("otlp", "", "unknown", "no_line", "relayed"): 1,

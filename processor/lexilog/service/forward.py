@@ -1,0 +1,338 @@
+"""The door for the Fluent Forward protocol: Fluent Bit, Fluentd, Docker, and client libraries.
+
+A message with a chunk is acknowledged when every relay has its records; until then its sender keeps it, and where that
+fails the connection is closed, so that the sender comes again with the same chunk. A sender that asks for no
+acknowledgement has forgotten a message as soon as it was written. So such a message is held, and delivered again until
+it is taken; in the meantime nothing more is read from that sender, and TCP slows it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from os import urandom
+from typing import NamedTuple
+
+import msgpack
+
+from lexilog.errors import OriginError, RelayError, SettingsError
+from lexilog.forward.codec import read_entry
+from lexilog.forward.handshake import HandshakeError, check_ping, make_helo, make_nonce, make_pong
+from lexilog.forward.wire import Message, MessageReader, read_message
+from lexilog.model import Record
+from lexilog.service.ids import batch_ids
+from lexilog.service.intake import Intake
+from lexilog.service.settings import read_address
+
+__all__ = ["ForwardDoor"]
+
+_DOOR = "forward"
+# The name in the handshake. Fluentd lets in no server that is called as itself, so it is no host's name.
+_HOSTNAME = "lexilog"
+_BLOCK = 1 << 16
+# Messages from this size on are cut into entries in a thread: the others do not wait for that.
+_LARGE = 1 << 18
+# What is handed on at once, whatever the size of a message: so memory is bounded where a message is many tiny records.
+_MOST_RECORDS = 10_000
+_MOST_BYTES = 4_000_000
+# Seconds.
+_HANDSHAKE_TIMEOUT = 10.0
+_SILENCE_TIMEOUT = 60.0
+_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_PATIENCE = 5.0
+_LONGEST_PING = 65_536
+
+_log = logging.getLogger(__name__)
+
+
+class ForwardDoor:
+    """Takes messages of all modes: Message, Forward, PackedForward, CompressedPackedForward (gzip).
+
+    Args:
+        listen: host and port.
+        max_receive_bytes: the largest message, in bytes, before and after decompression.
+        shared_key: the secret that senders must know; None for no handshake.
+        body_keys: where the line stands in a record.
+        intake: takes the records.
+
+    Attributes:
+        port: the port that is bound, once the door is open.
+        lost: how many records were held for senders that asked for no acknowledgement, and could not be delivered
+            before the door was closed.
+    """
+
+    def __init__(
+        self, listen: str, max_receive_bytes: int, shared_key: str | None, body_keys: Sequence[str], intake: Intake
+    ) -> None:
+        self.port = 0
+        self.lost = 0
+        self.stopping = False
+        self.max_receive_bytes = max_receive_bytes
+        self.shared_key = shared_key
+        self.body_keys = tuple(body_keys)
+        self.intake = intake
+        self._listen = listen
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
+
+    async def start(self) -> None:
+        """Open the port; set `port` to the one that was bound.
+
+        Raises:
+            SettingsError: the address cannot be used.
+        """
+        host, port = read_address(self._listen, "doors.forward.listen")
+        try:
+            self._server = await asyncio.start_server(self._serve, host.strip("[]"), port, limit=_BLOCK)
+        except OSError as error:
+            why = error.strerror or error
+            raise SettingsError(f"doors.forward.listen: {self._listen}: cannot be bound: {why}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(self, reader, writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = connection
+        try:
+            if not self.stopping:
+                await connection.run()
+            await _close(writer)
+        except asyncio.CancelledError:
+            # Only `stop` does this; asyncio would report it as an error.
+            return
+        finally:
+            del self._connections[task]
+            writer.transport.abort()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more messages; what is in work has `grace` seconds to be delivered and acknowledged."""
+        self.stopping = True
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for task, connection in self._connections.items():
+            if connection.idle:
+                task.cancel()
+        await self._wait(grace)
+        for task in self._connections:
+            task.cancel()
+        await self._wait(_PATIENCE)
+        if self.lost:
+            _log.error("%d records are lost whose senders had asked for no acknowledgement", self.lost)
+
+    async def _wait(self, seconds: float) -> None:
+        if tasks := set(self._connections):
+            await asyncio.wait(tasks, timeout=seconds)
+
+
+class _Piece(NamedTuple):
+    """Entries that are handed on at once: tag, entry, and the id that the record gets."""
+
+    entries: list[tuple[str, bytes, str]]
+
+    def read(self, body_keys: Sequence[str]) -> Iterator[Record]:
+        return (read_entry(tag, entry, body_keys, number) for tag, entry, number in self.entries)
+
+
+class _Connection:
+    """One sender.
+
+    Attributes:
+        idle: it waits for the sender, and nothing is in work.
+    """
+
+    def __init__(self, door: ForwardDoor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.idle = False
+        self._door = door
+        self._reader = reader
+        self._writer = writer
+        self._messages = MessageReader(door.max_receive_bytes)
+        # Read too early: it is to be looked at next.
+        self._next: Message | None = None
+        self._failure: OriginError | None = None
+        # Records that nobody but us has.
+        self._held = 0
+        peer = writer.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a sender"
+
+    async def run(self) -> None:
+        """Take messages until the sender has gone, or something is wrong."""
+        try:
+            self._keep_alive()
+            if self._door.shared_key is not None:
+                await self._shake_hands(self._door.shared_key)
+            while messages := await self._next_messages():
+                await self._take(messages)
+        except OriginError as error:
+            self._complain(str(error))
+        except HandshakeError as error:
+            self._complain(f"the handshake failed: {error}; check shared_key on both sides")
+        except RelayError:
+            # The intake has said so. The sender comes again as soon as the connection is closed.
+            return
+        except TimeoutError:
+            self._complain("nothing came for too long in the middle of a message, or of the handshake")
+        except OSError as error:
+            if self._messages.begun:
+                self._complain(f"the connection broke in the middle of a message: {error.strerror or error}")
+        except asyncio.CancelledError:
+            self._count_lost()
+            raise
+        except Exception:  # one sender must not cost another
+            _log.exception("forward: %s: the connection is closed", self._peer)
+
+    def _complain(self, problem: str) -> None:
+        _log.warning("forward: %s: %s; the connection is closed", self._peer, problem)
+
+    def _keep_alive(self) -> None:
+        """Have the system find out about senders that have vanished: a connection may be silent for days."""
+        connection: socket.socket = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    async def _shake_hands(self, shared_key: str) -> None:
+        nonce = make_nonce()
+        self._messages.max_bytes = _LONGEST_PING
+        async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
+            await self._write(make_helo(nonce))
+            while (ping := self._messages.next_message()) is None:
+                if not await self._read():
+                    return
+            try:
+                salt = check_ping(ping, nonce, shared_key)
+            except HandshakeError:
+                await self._write(make_pong(None, nonce, _HOSTNAME, shared_key))
+                raise
+            await self._write(make_pong(salt, nonce, _HOSTNAME, shared_key))
+        self._messages.max_bytes = self._door.max_receive_bytes
+
+    async def _next_messages(self) -> list[Message]:
+        """Return the next message, and what may be handed on with it; nothing when there are no more.
+
+        Messages without chunk that are there already go together: some clients send each record by itself.
+        """
+        messages: list[Message] = []
+        records = size = 0
+        while records < _MOST_RECORDS and size < _MOST_BYTES:
+            try:
+                message = await self._next_message(wait=not messages)
+            except OriginError as error:
+                if not messages:
+                    raise
+                self._failure = error
+                break
+            if message is None:
+                break
+            if messages and message.chunk is not None:
+                self._next = message
+                break
+            messages.append(message)
+            if message.chunk is not None:
+                break
+            self._held += message.size
+            records += message.size
+            size += len(message.data)
+        return messages
+
+    async def _next_message(self, *, wait: bool) -> Message | None:
+        if self._failure is not None:
+            raise self._failure
+        if self._next is not None:
+            message, self._next = self._next, None
+            return message
+        while (data := self._messages.next_message()) is None:
+            if not wait or not await self._read():
+                return None
+        if len(data) < _LARGE:
+            return read_message(data, self._door.max_receive_bytes)
+        return await asyncio.to_thread(read_message, data, self._door.max_receive_bytes)
+
+    async def _read(self) -> bool:
+        """Wait for more; return whether there is any."""
+        if self._door.stopping:
+            return False
+        self.idle = True
+        try:
+            async with asyncio.timeout(_SILENCE_TIMEOUT if self._messages.begun else None):
+                data = await self._reader.read(_BLOCK)
+        finally:
+            self.idle = False
+        if data:
+            self._messages.feed(data)
+        elif self._messages.begun:
+            raise OriginError("the connection ends in the middle of a message")
+        return bool(data)
+
+    async def _take(self, messages: Sequence[Message]) -> None:
+        """Hand messages on, and acknowledge them: either one with a chunk, or some without."""
+        chunk = messages[0].chunk
+        if chunk is None:
+            # Such a sender never repeats itself, so two messages that are equal are two.
+            for piece in _pieces(messages, batch_ids(urandom(16))):
+                await self._take_for_good(piece)
+                self._held -= len(piece.entries)
+            return
+        named = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else chunk
+        tag = messages[0].tag.encode("utf-8", "surrogateescape")
+        for piece in _pieces(messages, batch_ids(tag, messages[0].content, named)):
+            await self._hand_on(piece)
+        await self._write(msgpack.packb({"ack": chunk}, unicode_errors="surrogateescape"))
+
+    async def _take_for_good(self, piece: _Piece) -> None:
+        pause = _PAUSE
+        while True:
+            try:
+                return await self._hand_on(piece)
+            except RelayError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _hand_on(self, piece: _Piece) -> None:
+        # What a relay will never take the intake has logged; there is no way to tell the sender.
+        await self._door.intake.take(_DOOR, lambda: piece.read(self._door.body_keys))
+
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        async with asyncio.timeout(_SILENCE_TIMEOUT):
+            await self._writer.drain()
+
+    def _count_lost(self) -> None:
+        """Count the records that have come, and that their sender has forgotten."""
+        self._door.lost += self._held
+        if self._next is not None or self._failure is not None:
+            return
+        try:
+            while data := self._messages.next_message():
+                message = read_message(data, self._door.max_receive_bytes)
+                self._door.lost += message.size if message.chunk is None else 0
+        except OriginError:
+            return
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; what has been written goes out, if the sender takes it."""
+    writer.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await writer.wait_closed()
+
+
+def _pieces(messages: Sequence[Message], ids: Iterator[str]) -> Iterator[_Piece]:
+    """Yield the entries of messages, as many at a time as are handed on at once."""
+    entries: list[tuple[str, bytes, str]] = []
+    size = 0
+    for message in messages:
+        for place, number in enumerate(islice(ids, message.size)):
+            entry = message.entry(place)
+            entries.append((message.tag, entry, number))
+            size += len(entry)
+            if len(entries) == _MOST_RECORDS or size >= _MOST_BYTES:
+                yield _Piece(entries)
+                entries, size = [], 0
+    if entries:
+        yield _Piece(entries)

@@ -1,0 +1,356 @@
+"""The doors over HTTP: OTLP/HTTP at ``/v1/logs``, and ``/v1/enrich`` for Logstash's ``http`` filter and for scripts.
+
+``POST /v1/logs`` hands records on as `lexilog.service.otlp_grpc` does: 200 means that the relays have every record.
+Senders drop what is answered with most other codes (the specification has 429, 502, 503 and 504 sent again; Vector
+does so with 429 and nearly all of 5xx, rsyslog with 408 too), so whatever may pass later is 503.
+
+``POST /v1/enrich`` answers with the documents and hands nothing on. A record is an object, as agents have it, or text,
+which is a line by itself. The answer has the shape of the question: an object for an object, an array for an array, and
+NDJSON for NDJSON, in the same order. It is sent while it is made, so that a large one is never in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from aiohttp import web
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from lexilog.enrich.document import encode_json
+from lexilog.errors import LexilogError, OriginError, RelayError, SettingsError
+from lexilog.model import Record
+from lexilog.otlp.as_json import read_json_records
+from lexilog.otlp.decode import read_records, read_request
+from lexilog.pipeline import Pipeline
+from lexilog.service.ids import batch_ids
+from lexilog.service.intake import Intake
+from lexilog.service.json_records import NDJSON, Shape, read_body
+from lexilog.service.metrics import Counts
+from lexilog.service.otlp_answer import answer_to, status_of
+from lexilog.service.settings import read_address
+from lexilog.service.work import process_batch
+
+__all__ = ["HttpDoor"]
+
+_LOGS = "/v1/logs"
+_ENRICH = "/v1/enrich"
+# The names that the doors are counted by.
+_DOORS = {_LOGS: "otlp_http", _ENRICH: "http"}
+_JSON = "application/json"
+# OTLP has the first; the second is what IANA has registered since.
+_PROTOBUF = ("application/x-protobuf", "application/protobuf")
+# Vector says so of OTLP/JSON where its framing is that of lines.
+_OTLP_JSON = (_JSON, NDJSON)
+# Seconds that a request's body may take, and that a client may take nothing of the answer.
+_PATIENCE = 60.0
+# Seconds that a connection stays without a request. Clients let go of theirs after 90 (Go's, hyper's) or 118 (curl's);
+# the server should not be the first, or a request that is just under way is lost to it.
+_IDLE = 120.0
+# Seconds for what has to be called off at the end.
+_GOODBYE = 1.0
+# Records of a piece of the answer.
+_SLICE = 200
+# gzip streams may stand one behind the other; this many do not but in order to keep us busy.
+_MEMBERS = 1000
+# What zlib calls a stream with gzip's header and checksum.
+_GZIP = 16 + zlib.MAX_WBITS
+
+_log = logging.getLogger(__name__)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Take away tracebacks: what aiohttp itself logs is what senders do wrong, such as TLS on a plain port."""
+    if record.exc_info:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", None
+        record.exc_info = None
+    return True
+
+
+_protocol_log = _log.getChild("protocol")
+_protocol_log.addFilter(_in_one_line)
+
+
+class _Refused(Exception):  # noqa: N818 (it never leaves the door)
+    """A request is answered with a status and a text, before any record of it was looked at."""
+
+    def __init__(self, status: int, text: str, **headers: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
+
+
+class HttpDoor:
+    """Answers HTTP.
+
+    Args:
+        listen: host and port; port 0 is any that is free.
+        max_receive_bytes: the largest body that is received, in bytes, after decompression.
+        body_keys: where the line stands in a record that is a map.
+        pipeline: enriches.
+        intake: takes the records of ``/v1/logs``; None where there is no relay.
+        counts: counts records.
+
+    Attributes:
+        port: the port that it is bound to.
+    """
+
+    def __init__(  # noqa: PLR0917 (all of them are needed)
+        self,
+        listen: str,
+        max_receive_bytes: int,
+        body_keys: Sequence[str],
+        pipeline: Pipeline,
+        intake: Intake | None,
+        counts: Counts,
+    ) -> None:
+        self.port = 0
+        self._listen = listen
+        self._limit = max_receive_bytes
+        self._body_keys = tuple(body_keys)
+        self._pipeline = pipeline
+        self._intake = intake
+        self._counts = counts
+        self._runner: web.AppRunner | None = None
+        self._in_flight: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Bind the port.
+
+        Raises:
+            SettingsError: it cannot be bound.
+        """
+        host, port = read_address(self._listen, "doors.http.listen")
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_post(_LOGS, self._take_logs)
+        app.router.add_post(_ENRICH, self._enrich)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            # aiohttp's own does not notice a gzip stream that ends too early.
+            auto_decompress=False,
+            keepalive_timeout=_IDLE,
+            logger=_protocol_log,
+            shutdown_timeout=_GOODBYE,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host.strip("[]"), port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise SettingsError(f"doors.http.listen: {self._listen}: cannot be bound: {error}") from error
+        self._runner, self.port = runner, runner.addresses[0][1]
+
+    async def stop(self, grace: float) -> None:
+        """Take no more connections, finish what is in flight within `grace` seconds, and close."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in runner.sites:
+            await site.stop()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=grace)
+        await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answer a request whatever it does to us."""
+        task = asyncio.current_task()
+        if task:
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _failure(request, error.status, OriginError(_help(request, error)), _allow(error))
+        except _Refused as refused:
+            self._note(request, refused.status, str(refused))
+            kind = RelayError if refused.status == 503 else OriginError
+            return _failure(request, refused.status, kind(str(refused)), refused.headers)
+        except OriginError as error:
+            return _failure(request, 400, error)
+        except RelayError as error:
+            return _failure(request, 503, error)
+        except ConnectionError:
+            text = "the sender has gone in mid-request"
+            self._note(request, 503, text)
+            return _failure(request, 503, RelayError(text))  # nobody hears it
+        except Exception:  # a bug of ours must not cost records: their sender still has them
+            _log.exception("a request to %s could not be answered", request.path)
+            self._counts.add_unread(_DOORS[request.path], "returned")
+            text = "internal error; the log of this server says more"
+            if request.path == _LOGS:
+                return _failure(request, 503, RelayError(text))
+            return _failure(request, 500, LexilogError(text))
+
+    def _note(self, request: web.Request, status: int, text: str) -> None:
+        door = _DOORS[request.path]
+        self._counts.add_unread(door, "returned" if status in (408, 503) else "refused")
+        _log.warning("a request to the door %s from %s is not taken: %s", door, request.remote, text)
+
+    async def _take_logs(self, request: web.Request) -> web.StreamResponse:
+        """Enrich and hand on an OTLP request."""
+        if self._intake is None:
+            raise _Refused(404, f"no relay is set, so records cannot be handed on; {_ENRICH} answers with documents")
+        if request.content_type not in (*_PROTOBUF, *_OTLP_JSON):
+            known = f"{_PROTOBUF[0]} or {_JSON}"
+            raise _Refused(415, f"content type {request.content_type} is not known: send {known}")
+        body = await self._receive(request)
+
+        def read() -> Iterator[Record]:
+            if request.content_type in _PROTOBUF:
+                return read_records(read_request(body), self._body_keys, batch_ids(body))
+            return read_json_records(body, self._body_keys, batch_ids(body))
+
+        delivery = await self._intake.take(_DOORS[_LOGS], read)
+        return _message(request, 200, answer_to(delivery))
+
+    async def _enrich(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the documents of the records that came."""
+        body = await self._receive(request)
+        try:
+            shape, records = read_body(body, self._body_keys, batch_ids(body), lines=request.content_type == NDJSON)
+        except OriginError as error:
+            raise _Refused(400, str(error)) from error
+        response = web.StreamResponse(headers={"Content-Type": shape.content_type})
+        response.enable_compression()
+        await response.prepare(request)
+        try:
+            await self._send(response, shape, records)
+        except Exception as error:
+            # The status is sent. That the answer breaks off is what can still be said.
+            if not isinstance(error, ConnectionError | TimeoutError):
+                _log.exception("an answer breaks off")
+            self._note(request, 503, f"the answer was not taken: {type(error).__name__}")
+            if request.transport:
+                request.transport.abort()
+        return response
+
+    async def _send(self, response: web.StreamResponse, shape: Shape, records: Iterator[Record]) -> None:
+        before = shape.start
+        while batch := await process_batch(self._pipeline, islice(records, _SLICE)):
+            delivery = "returned"
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await response.write(before + shape.between.join(map(encode_json, batch)))
+                delivery = "answered"
+            finally:
+                for enriched in batch:
+                    self._counts.add(_DOORS[_ENRICH], enriched, delivery)
+            before = shape.between
+        async with asyncio.timeout(_PATIENCE):
+            await response.write_eof(shape.end)
+
+    async def _receive(self, request: web.Request) -> bytes:
+        """Return a request's body, decompressed.
+
+        Raises:
+            _Refused: it is too large, too slow or broken.
+        """
+        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("gzip", "x-gzip", "identity", ""):
+            text = f"content encoding {encoding} is not known: send gzip or none"
+            raise _Refused(415, text, **{"Accept-Encoding": "gzip"})
+        too_large = _Refused(413, f"the body is larger than {self._limit} bytes, the max_receive_bytes of this door")
+        if (request.content_length or 0) > self._limit:
+            raise too_large
+        inflater = _Inflater() if "gzip" in encoding else None
+        body, received = bytearray(), 0
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                async for chunk in request.content.iter_any():
+                    received += len(chunk)
+                    body += inflater.feed(chunk, self._limit + 1 - len(body)) if inflater else chunk
+                    if max(received, len(body)) > self._limit:
+                        raise too_large
+            if inflater:
+                inflater.check_end()
+        except TimeoutError:
+            # OTLP senders drop what is answered with 408.
+            status = 503 if request.path == _LOGS else 408
+            raise _Refused(status, f"the body has not come within {_PATIENCE:.0f} seconds") from None
+        except zlib.error as error:
+            raise _Refused(400, f"the body is no sound gzip stream: {error}") from error
+        except web.RequestPayloadError as error:
+            raise _Refused(400, f"the body is broken: {error}") from error
+        return bytes(body)
+
+
+class _Inflater:
+    """Inflates gzip as it comes."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP)
+        self._members = 1
+
+    def feed(self, data: bytes, room: int) -> bytes:
+        """Return what the data inflates to, but no more than `room` bytes, at least 1.
+
+        Raises:
+            zlib.error: it is no gzip.
+        """
+        parts = []
+        while data and room > 0:
+            if self._stream.eof:
+                self._stream = zlib.decompressobj(_GZIP)
+                self._members += 1
+            if self._members > _MEMBERS:
+                raise zlib.error(f"more than {_MEMBERS} streams, one behind the other")
+            parts.append(self._stream.decompress(data, room))
+            room -= len(parts[-1])
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+        return b"".join(parts)
+
+    def check_end(self) -> None:
+        """Make sure that nothing is missing.
+
+        Raises:
+            zlib.error: the stream breaks off.
+        """
+        if not self._stream.eof:
+            raise zlib.error("it ends too early")
+
+
+def _failure(
+    request: web.Request, status: int, error: LexilogError, headers: dict[str, str] | None = None
+) -> web.Response:
+    """Return an error in the form that the caller reads."""
+    headers = dict(headers or {})
+    if isinstance(error, RelayError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if request.path == _ENRICH:
+        body = json.dumps({"error": str(error)}).encode()
+        return web.Response(status=status, body=body, content_type=_JSON, headers=headers)
+    return _message(request, status, status_of(error), headers)
+
+
+def _message(
+    request: web.Request, status: int, message: Message, headers: dict[str, str] | None = None
+) -> web.Response:
+    """Return a message in the encoding of the request."""
+    if request.content_type in _PROTOBUF:
+        body, content_type = message.SerializeToString(), request.content_type
+    else:
+        body, content_type = MessageToJson(message, indent=None).encode(), _JSON
+    return web.Response(status=status, body=body, content_type=content_type, headers=headers)
+
+
+def _help(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.path} takes POST, not {request.method}"
+    if isinstance(error, web.HTTPNotFound):
+        return f"there is nothing here: POST to {_LOGS} (OTLP) or {_ENRICH}"
+    return error.reason
+
+
+def _allow(error: web.HTTPException) -> dict[str, str]:
+    return {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}

@@ -1,0 +1,159 @@
+"""Where doors bring records: what they hear, and that every record is counted once, with an outcome and a reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from lexilog import Enriched, OriginError, Pipeline, Record, RelayError
+from lexilog.relay import Delivery, Refusal
+from lexilog.relay.memory import MemoryRelay
+from lexilog.service.intake import Intake
+from lexilog.service.metrics import Counts
+
+KNOWN = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
+
+
+def _read() -> list[Record]:
+    return [Record(line=KNOWN), Record(line="x", problem="odd"), Record(line="y")]
+
+
+class Says(MemoryRelay):
+    """Answers what it is told: raises it, or makes a delivery of the batch."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        answer: Delivery = self.answer(batch)
+        return answer
+
+
+def _take(pipeline: Pipeline, relay: MemoryRelay) -> tuple[Any, dict[tuple[str, ...], int]]:
+    counts = Counts()
+
+    async def run() -> Any:
+        intake = Intake(pipeline, relay, counts)
+        try:
+            return await intake.take("door", _read)
+        except RelayError as error:
+            return error
+        finally:
+            await intake.close()
+
+    answer = asyncio.run(run())
+    return answer, {(key.outcome, key.reason, key.delivery): count for key, count in counts.items()}
+
+
+def test_taken_records_are_counted(pipeline: Pipeline) -> None:
+    """A record that the door could not read passes too."""
+    relay = MemoryRelay()
+    assert _take(pipeline, relay) == (
+        Delivery(),
+        {
+            ("matched", "exact", "relayed"): 1,
+            ("error", "invalid_record", "relayed"): 1,
+            ("unknown", "no_frame", "relayed"): 1,
+        },
+    )
+    assert [one.record.line for one in relay.records] == [KNOWN, "x", "y"]
+    assert relay.records[1].fields["error.message"] == "odd"
+
+
+def test_refused_and_stored_records_are_told_apart(pipeline: Pipeline) -> None:
+    """What the sender is told of is rejected; what is among the dead letters is stored; the rest is relayed."""
+    relay = Says(lambda batch: Delivery(refused=(Refusal(batch[0], "a"),), stored=(Refusal(batch[2], "b"),)))
+    _, counts = _take(pipeline, relay)
+    assert counts == {
+        ("matched", "exact", "rejected"): 1,
+        ("error", "invalid_record", "relayed"): 1,
+        ("unknown", "no_frame", "stored"): 1,
+    }
+
+
+def test_unnamed_refusals_count_for_the_whole_batch(pipeline: Pipeline) -> None:
+    """Nobody knows which of them it was."""
+    _, counts = _take(pipeline, Says(lambda batch: Delivery(unnamed=1, message="one of you")))
+    assert {delivery for _, _, delivery in counts} == {"rejected"}
+    assert sum(counts.values()) == 3
+
+
+@pytest.mark.parametrize("problem", [RelayError("away", retry_after=5), KeyError("a defect")])
+def test_whatever_goes_wrong_the_sender_keeps_its_records(pipeline: Pipeline, problem: Exception) -> None:
+    """A relay that is away, and one with a defect, are the same to the sender."""
+    answer, counts = _take(pipeline, Says(problem))
+    assert isinstance(answer, RelayError)
+    assert answer.retry_after == (5 if isinstance(problem, RelayError) else 1)
+    assert {delivery for _, _, delivery in counts} == {"returned"}
+    assert sum(counts.values()) == 3
+
+
+def test_a_request_that_cannot_be_read_is_refused(pipeline: Pipeline) -> None:
+    """It is the sender's mistake; it is counted as one request."""
+    counts = Counts()
+
+    def read() -> Iterator[Record]:
+        raise OriginError("no request")
+        yield
+
+    async def run() -> None:
+        with pytest.raises(OriginError, match="no request"):
+            await Intake(pipeline, MemoryRelay(), counts).take("door", read)
+
+    asyncio.run(run())
+    assert counts.items() == [(("door", "", "unread", "request", "refused"), 1)]
+
+
+def test_a_sender_that_goes_calls_its_batch_off(pipeline: Pipeline) -> None:
+    """Nobody waits for the answer any more, and the place is free for others."""
+    counts, stuck = Counts(), asyncio.Event()
+
+    class Stuck(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            await stuck.wait()
+            return await super().deliver(batch)
+
+    async def run() -> None:
+        intake = Intake(pipeline, Stuck(), counts)
+        gone = [asyncio.create_task(intake.take("door", _read)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        for task in gone:
+            task.cancel()
+        assert all(
+            isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*gone, return_exceptions=True)
+        )
+        stuck.set()
+        await intake.take("door", _read)
+
+    asyncio.run(run())
+    found = {(key.reason, key.delivery): count for key, count in counts.items()}
+    assert found["request", "returned"] == 2, "two were at work, two waited for their turn"
+    assert found["exact", "returned"] == 2
+    assert found["exact", "relayed"] == 1
+
+
+def test_a_stop_gives_every_batch_back(pipeline: Pipeline) -> None:
+    """What is under way when the grace is over, and what comes later, stays with its sender, which hears so."""
+
+    class Stuck(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+    async def run() -> None:
+        intake = Intake(pipeline, Stuck(), Counts())
+        task = asyncio.create_task(intake.take("door", _read))
+        await asyncio.sleep(0.05)
+        await intake.close()
+        with pytest.raises(RelayError, match="stops"):
+            await task
+        with pytest.raises(RelayError, match="stops"):
+            await intake.take("door", _read)
+
+    asyncio.run(run())
