@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import click
 
-from lexilog.cli.catalog import catalog
-from lexilog.cli.demo import demo
-from lexilog.cli.enrich import enrich
-from lexilog.cli.explain import explain
-from lexilog.cli.serve import serve
 from lexilog.errors import LexilogError
 
 __all__ = ["cli", "main"]
 
+_COMMANDS = ("catalog", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LEXILOG"})
+
+class _Commands(click.Group):
+    """Loads a command when it is used: `enrich` does not wait for the libraries of `serve`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"lexilog.cli.{name}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LEXILOG"})
 @click.version_option(package_name="lexilog")
 def cli() -> None:
     """Explains VPN gateway log messages while they flow.
@@ -31,13 +43,6 @@ def cli() -> None:
     Exit codes: 0 done; 1 something could not be read, written, bound or found; 2 bad usage; 3 a command that looks for
     something (problems, differences, a line it does not know) found it.
     """
-
-
-cli.add_command(catalog)
-cli.add_command(demo)
-cli.add_command(enrich)
-cli.add_command(explain)
-cli.add_command(serve)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from lexilog.enrich.document import document
 from lexilog.model import Enriched
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service.server import Server
-from lexilog.service.settings import Settings
+from lexilog.service.settings import Doors, GrpcDoorSettings, Settings
 
 __all__ = ["demo"]
 
@@ -53,15 +53,16 @@ def demo() -> None:
 
 async def _run(lines: list[str]) -> tuple[int, list[Enriched]]:
     relay = MemoryRelay()
-    server = Server(Settings(listen="127.0.0.1:0", grace=1), relay=relay)
+    server = Server(Settings(doors=Doors(grpc=GrpcDoorSettings(listen="127.0.0.1:0")), grace=1), relay=relay)
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        port = server.ports["grpc"]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub: Any = LogsServiceStub(channel)  # type: ignore[no-untyped-call]
             await stub.Export(_request(lines), timeout=30)
     finally:
         await server.stop()
-    return server.port, relay.records
+    return port, relay.records
 
 
 def _request(lines: list[str]) -> ExportLogsServiceRequest:

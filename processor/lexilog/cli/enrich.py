@@ -65,6 +65,7 @@ def enrich(
     \b
     A contract for scripts:
       exactly one document for each input line; only \\n ends a line (but see --framing and --multiline)
+      event.id is the same when the same file is read again from its start, and no other record has it
       event.original is the line; bytes that are not UTF-8 stand in it as \\xNN, and lexilog.escaped names the field
       exit code 0 when all lines were processed, matched or not; 1 when a file could not be read or the output not
       written; 2 for bad usage
@@ -86,7 +87,8 @@ def enrich(
             try:
                 stream: Any = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115
                 with stream as source:
-                    records = RecordReader(source, framing, Joiner() if multiline else None)
+                    input_name = name if name == "-" else str(Path(name).resolve())
+                    records = RecordReader(source, framing, Joiner() if multiline else None, input_name)
                     _enrich_stream(pipeline, records, tally, progress, task)
             except _OutputError as error:
                 if not isinstance(error.__cause__, BrokenPipeError):

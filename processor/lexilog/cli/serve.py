@@ -1,10 +1,10 @@
-"""``lexilog serve``: the gRPC processor."""
+"""``lexilog serve``: the processor."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,28 +13,34 @@ from lexilog.cli._options import catalog_option, csv_columns_option, timezone_op
 from lexilog.errors import SettingsError
 from lexilog.service.logs import set_up_logging
 from lexilog.service.server import Server
-from lexilog.service.settings import LEVELS, SHAPES, STYLES, Settings
+from lexilog.service.settings import (
+    LEVELS,
+    SHAPES,
+    Doors,
+    GrpcDoorSettings,
+    Settings,
+    check_settings,
+    load_settings,
+    read_relay,
+)
 
 __all__ = ["serve"]
 
-_DEFAULTS = Settings()
-
-
-class Seconds(click.FloatRange):
-    """A time in seconds; not a number is none."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return number
-
 
 @click.command()
-@click.option("--listen", default=_DEFAULTS.listen, show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Settings file (YAML): every door, several relays, routes, dead letters. Not together with the other flags.",
+)
+@click.option(
+    "--listen",
+    default=GrpcDoorSettings().listen,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the gRPC door listens.",
+)
 @click.option(
     "--relay",
     metavar="TARGET",
@@ -44,84 +50,82 @@ class Seconds(click.FloatRange):
 @click.option(
     "--shape",
     type=click.Choice(SHAPES),
-    default=_DEFAULTS.shape,
+    default="document",
     show_default=True,
     help="Records to otlp://: the body is the ECS document (Fluent Bit), or stays the line and the new fields are "
     "attributes (OpenTelemetry Collector).",
 )
-@click.option(
-    "--attributes",
-    type=click.Choice(STYLES),
-    default=_DEFAULTS.attributes,
-    show_default=True,
-    help="Names of attributes: source.ip, or a map source that holds ip.",
-)
-@click.option(
-    "--body-key",
-    "body_keys",
-    envvar="LEXILOG_SERVE_BODY_KEY",
-    multiple=True,
-    default=_DEFAULTS.body_keys,
-    show_default=True,
-    metavar="KEY",
-    help="Where the line stands when a body is a map; may be given several times.",
-)
-@click.option(
-    "--max-receive-bytes",
-    type=click.IntRange(min=1024, max=2**31 - 1),
-    default=_DEFAULTS.max_receive_bytes,
-    show_default=True,
-    help="Largest message that is received. One Fluent Bit chunk is over 2 MB.",
-)
-@click.option(
-    "--relay-max-bytes",
-    type=click.IntRange(min=1024, max=2**31 - 1),
-    default=_DEFAULTS.relay_max_bytes,
-    show_default=True,
-    help="Largest request that is sent to otlp://. Most receivers take 4 MiB by default.",
-)
-@click.option(
-    "--relay-timeout",
-    type=Seconds(min=0.1, max=3600),
-    default=_DEFAULTS.relay_timeout,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the next hop may take for a request.",
-)
 @timezone_option
 @catalog_option
 @csv_columns_option
-@click.option(
-    "--grace",
-    type=Seconds(min=0, max=3600),
-    default=_DEFAULTS.grace,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long requests in flight may take when the server stops.",
-)
+@click.option("--check", is_flag=True, help="Say whether the settings make sense, and end.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What to log.")
-def serve(log_level: str, **options: Any) -> None:
-    """Run the gRPC processor until it is told to stop (SIGTERM, SIGINT).
+@click.pass_context
+def serve(context: click.Context, /, config: Path | None, *, check: bool, log_level: str, **flags: Any) -> None:
+    """Run the processor until it is told to stop (SIGTERM, SIGINT).
 
-    One port serves EnrichService (proto/lexilog/v1/enrich.proto), OTLP LogsService/Export, gRPC health and reflection.
+    With flags alone: one gRPC port (EnrichService, OTLP LogsService/Export, health, reflection) and one relay. With a
+    settings file: OTLP over HTTP, Fluent Forward and HTTP/JSON as well, and records to several relays.
 
-    An agent's Export is answered OK only when the relay has every record; otherwise it is UNAVAILABLE and the agent
-    keeps them. Nothing is queued here, so nothing is lost when this process dies.
+    An agent hears OK only when the relays have every record; otherwise it is told to come again, and keeps them.
+    Nothing is queued here, so nothing is lost when this process dies.
 
-    There is no encryption and no authentication: listen on loopback, or behind something that has both.
+    There is no encryption and no authentication but the shared key of Fluent Forward: listen on loopback, or behind
+    something that has both.
 
     \b
     Examples:
       lexilog serve --relay otlp://127.0.0.1:4319
       lexilog serve --relay file:/var/log/enriched.ndjson --timezone Europe/Berlin
+      lexilog serve --config /etc/lexilog.yaml
       LEXILOG_SERVE_RELAY=stdout lexilog serve
     """
-    set_up_logging(log_level)
     try:
-        server = Server(Settings(**options))
+        settings = load_settings(config) if config else _from_flags(**flags)
+        if config:
+            _refuse_flags(context, flags)
+        server = Server(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
+    if check:
+        print("the settings make sense; whether addresses can be bound and relays be reached was not tried")
+        return
+    set_up_logging(log_level)
     asyncio.run(_serve(server))
+
+
+def _refuse_flags(context: click.Context, flags: dict[str, Any]) -> None:
+    """Refuse flags beside a settings file: nobody could tell which of the two counts."""
+    given = [name for name in flags if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT]
+    if given:
+        names = ", ".join(_flag(context, name) for name in given)
+        raise SettingsError(f"--config says it all: put into the file what {names} says, and leave the flag out")
+
+
+def _flag(context: click.Context, name: str) -> str:
+    option = next(parameter for parameter in context.command.params if parameter.name == name)
+    is_set_outside = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
+    return f"{option.opts[0]} (from the environment)" if is_set_outside else option.opts[0]
+
+
+def _from_flags(
+    *,
+    listen: str,
+    relay: str | None,
+    shape: Any,
+    timezone: str,
+    catalogs: tuple[Path, ...],
+    csv_columns: tuple[str, ...],
+) -> Settings:
+    settings = Settings(
+        doors=Doors(grpc=GrpcDoorSettings(listen=listen)),
+        relays={"relay": read_relay(relay, shape)} if relay is not None else {},
+        timezone=timezone,
+        catalogs=catalogs,
+        csv_columns=csv_columns,
+    )
+    check_settings(settings)
+    return settings
 
 
 async def _serve(server: Server) -> None:
