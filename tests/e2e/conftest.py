@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from processes import LEXILOG, RECEIVER, Agent, Process
+from processes import FAR_ENDS, LEXILOG, Agent, Process
 
 
 @pytest.fixture
@@ -26,20 +28,35 @@ def serve(processes: list[Process], tmp_path: Path) -> Callable[..., tuple[Proce
 
     def start(*options: str | Path, port: int = 0) -> tuple[Process, Agent]:
         command = [LEXILOG, "serve", "--listen", f"127.0.0.1:{port}", *options]
-        process = Process(command, r"listening on [^ ]*:(\d+)", tmp_path / "serve.log")
+        process = Process(command, "relays: ", tmp_path / "serve.log")
         processes.append(process)
-        return process, Agent(int(process.found[1]))
+        return process, Agent(process.ports["grpc"])
+
+    return start
+
+
+@pytest.fixture
+def serve_config(processes: list[Process], tmp_path: Path) -> Callable[..., Process]:
+    """Return a function that starts `lexilog serve` with a settings file; `ports` of the process tells its doors'."""
+
+    def start(settings: dict[str, Any]) -> Process:
+        path = tmp_path / "lexilog.yaml"
+        path.write_text(json.dumps(settings))  # which is YAML, too
+        process = Process([LEXILOG, "serve", "--config", path], "relays: ", tmp_path / "serve.log")
+        processes.append(process)
+        return process
 
     return start
 
 
 @pytest.fixture
 def receive(processes: list[Process], tmp_path: Path) -> Callable[..., Process]:
-    """Return a function that starts the next hop on a port, in a mode; it appends to received.txt."""
+    """Return a function that starts a next hop of a kind on a port, in a mode; it appends to KIND.ndjson."""
 
-    def start(port: int, mode: str = "") -> Process:
-        command = [sys.executable, RECEIVER, str(port), tmp_path / "received.txt", mode]
-        process = Process(command, "ready", tmp_path / "receiver.log")
+    def start(port: int, mode: str = "", kind: str = "otlp") -> Process:
+        program, *options = FAR_ENDS[kind]
+        command = [sys.executable, program, str(port), tmp_path / f"{kind}.ndjson", mode, *options]
+        process = Process(command, "ready", tmp_path / f"{kind}.log")
         processes.append(process)
         return process
 

@@ -26,10 +26,11 @@ from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service.server import Server
-from lexilog.service.settings import Settings
-from processes import RETRIED, Agent, Process, free_port, request_of
+from lexilog.service.settings import Doors, GrpcDoorSettings, Settings
+from processes import RETRIED, Agent, Process, arrivals, free_port, request_of
 
 Serve = Callable[..., tuple[Process, Agent]]
+ServeConfig = Callable[[dict[str, Any]], Process]
 Receive = Callable[..., Process]
 TEXT = "KMD_PM_DYNAMIC_SA_INSTALL_FAILED: Unable to install dynamic SA for tunnel t{}"
 KNOWN = "<35>Aug  3 10:18:44 srx1 kmd[1]: " + TEXT
@@ -41,11 +42,15 @@ def _lines(start: int, count: int, padding: int = 0) -> list[str]:
     return [(KNOWN if number % 3 else unknown).format(number) for number in range(start, start + count)]
 
 
+def _settings(port: int, far: int, **relay: Any) -> dict[str, Any]:
+    """Return settings with a gRPC door on a port, and an OTLP relay to another."""
+    doors = {"grpc": {"listen": f"127.0.0.1:{port}"}}
+    return {"doors": doors, "relays": {"far": {"type": "otlp", "endpoint": f"127.0.0.1:{far}", **relay}}}
+
+
 def _arrived(path: Path) -> Counter[int]:
     """Return how often each number has arrived."""
-    if not path.exists():
-        return Counter()
-    return Counter(int(line.rsplit(maxsplit=1)[-1].lstrip("t")) for line in path.read_text().splitlines())
+    return Counter(number for number, _ in arrivals(path))
 
 
 def _send_during(agent: Agent, disturb: Callable[[], None]) -> int:
@@ -79,14 +84,16 @@ def test_fifty_thousand_records_are_counted_out(serve: Serve, receive: Receive, 
         request = request_of(_lines(start, 10_000, padding=1_200))
         assert request.ByteSize() > 4 * 1024 * 1024
         agent.once(request)
-    assert _arrived(tmp_path / "received.txt") == Counter(range(50_000))
+    assert _arrived(tmp_path / "otlp.ndjson") == Counter(range(50_000))
 
 
-def test_a_far_end_that_dies_in_mid_stream_loses_nothing(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+def test_a_far_end_that_dies_in_mid_stream_loses_nothing(
+    serve_config: ServeConfig, receive: Receive, tmp_path: Path
+) -> None:
     """Kill -9 of the next hop: the agent hears UNAVAILABLE and keeps its batch, and all is there after the return."""
     port = free_port()
     far = receive(port)
-    _, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "50000", "--relay-timeout", "2")
+    agent = Agent(serve_config(_settings(0, port, max_bytes=50_000, timeout=2)).ports["grpc"])
 
     def disturb() -> None:
         far.kill()
@@ -95,38 +102,43 @@ def test_a_far_end_that_dies_in_mid_stream_loses_nothing(serve: Serve, receive: 
 
     sent = _send_during(agent, disturb)
     assert agent.tries > sent // 500, "the far end was never missed: the test proves nothing"
-    assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
+    assert set(_arrived(tmp_path / "otlp.ndjson")) == set(range(sent))
 
 
-def test_kill_of_lexilog_in_mid_stream_loses_nothing(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+def test_kill_of_lexilog_in_mid_stream_loses_nothing(
+    serve_config: ServeConfig, receive: Receive, tmp_path: Path
+) -> None:
     """Kill -9 of lexilog itself: there is no queue in it that could be lost."""
     port, far = free_port(), free_port()
     receive(far)
-    options = ("--relay", f"otlp://127.0.0.1:{far}", "--relay-max-bytes", "50000")
-    process, agent = serve(*options, port=port)
+    settings = _settings(port, far, max_bytes=50_000)
+    process, agent = serve_config(settings), Agent(port)
 
     def disturb() -> None:
         process.kill()
         time.sleep(1)
-        serve(*options, port=port)
+        serve_config(settings)
 
     sent = _send_during(agent, disturb)
     assert agent.tries > sent // 500, "lexilog was never missed: the test proves nothing"
-    assert set(_arrived(tmp_path / "received.txt")) == set(range(sent))
+    assert set(_arrived(tmp_path / "otlp.ndjson")) == set(range(sent))
 
 
 @pytest.mark.parametrize("mode", ["", "refuse"])
-def test_what_may_pass_later_is_unavailable(mode: str, serve: Serve, receive: Receive, tmp_path: Path) -> None:
+def test_what_may_pass_later_is_unavailable(
+    mode: str, serve_config: ServeConfig, receive: Receive, tmp_path: Path
+) -> None:
     """A next hop that is away or refuses is UNAVAILABLE to the agent, never a code on which it drops its records."""
     port = free_port()
     if mode:
         receive(port, mode)
-    process, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-timeout", "1")
+    process = serve_config(_settings(0, port, timeout=1))
+    agent = Agent(process.ports["grpc"])
     for _ in range(3):
         with pytest.raises(grpc.RpcError) as caught:
             agent.once(request_of(["a"]))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert re.search("1 records not taken|cannot be reached", caught.value.details())
+        assert re.search("records not taken|cannot be reached", caught.value.details())
     assert process.terminate() == 0
     log = (tmp_path / "serve.log").read_text()
     assert log.count("stay with their sender") == 1, "what repeats is logged once a minute"
@@ -143,29 +155,31 @@ def test_what_the_next_hop_refuses_for_good_is_told(serve: Serve, receive: Recei
     assert answer.partial_success.error_message == "the first one is odd"
 
 
-def test_a_stop_finishes_what_is_in_flight(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+def test_a_stop_finishes_what_is_in_flight(serve_config: ServeConfig, receive: Receive, tmp_path: Path) -> None:
     """SIGTERM while a batch is under way: it is finished and answered, and the exit code is 0."""
     port = free_port()
     receive(port, "slow")
-    process, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "50000")
+    process = serve_config(_settings(0, port, max_bytes=50_000))
+    agent = Agent(process.ports["grpc"])
     codes: list[int] = []
     thread = threading.Thread(target=lambda: agent.once(request_of(_lines(0, 200))))
     thread.start()
-    while not (tmp_path / "received.txt").exists() or not _arrived(tmp_path / "received.txt"):
+    while not _arrived(tmp_path / "otlp.ndjson"):
         time.sleep(0.01)
     codes.append(process.terminate())
     thread.join()
     assert codes == [0]
-    assert _arrived(tmp_path / "received.txt") == Counter(range(200))
+    assert _arrived(tmp_path / "otlp.ndjson") == Counter(range(200))
     assert "otlp unknown unknown_text relayed: 67" in (tmp_path / "serve.log").read_text()
     assert "otlp juniper_kmd matched exact relayed: 133" in (tmp_path / "serve.log").read_text()
 
 
-def test_a_stop_does_not_wait_for_ever(serve: Serve, receive: Receive, tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_ever(serve_config: ServeConfig, receive: Receive, tmp_path: Path) -> None:
     """When the grace is over, what is still under way is called off; its sender hears so, and it is counted."""
     port = free_port()
     receive(port, "slow")
-    process, agent = serve("--relay", f"otlp://127.0.0.1:{port}", "--relay-max-bytes", "2000", "--grace", "0.5")
+    process = serve_config({**_settings(0, port, max_bytes=2_000), "grace": 0.5})
+    agent = Agent(process.ports["grpc"])
     errors: list[grpc.RpcError] = []
 
     def send() -> None:
@@ -176,7 +190,7 @@ def test_a_stop_does_not_wait_for_ever(serve: Serve, receive: Receive, tmp_path:
 
     thread = threading.Thread(target=send)
     thread.start()
-    while not (tmp_path / "received.txt").exists() or not _arrived(tmp_path / "received.txt"):
+    while not _arrived(tmp_path / "otlp.ndjson"):
         time.sleep(0.01)
     assert process.terminate() == 0
     thread.join()
@@ -228,9 +242,11 @@ def test_a_relay_that_is_away_costs_no_work(run_inside: Callable[..., Any]) -> N
     assert run_inside(work, Away()) == (grpc.StatusCode.UNAVAILABLE, counted)
 
 
-def test_hostile_requests_cost_the_others_nothing(serve: Serve, tmp_path: Path) -> None:
+def test_hostile_requests_cost_the_others_nothing(serve_config: ServeConfig, tmp_path: Path) -> None:
     """Bytes that are no request are refused for good, a message over the limit too; the next request is served."""
-    _, agent = serve("--relay", f"file:{tmp_path / 'out'}", "--max-receive-bytes", "100000")
+    door = {"listen": "127.0.0.1:0", "max_receive_bytes": 100_000}
+    relay = {"type": "file", "path": str(tmp_path / "out")}
+    agent = Agent(serve_config({"doors": {"grpc": door}, "relays": {"out": relay}}).ports["grpc"])
     with grpc.insecure_channel(f"127.0.0.1:{agent.port}") as channel:
         export = channel.unary_unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
         for data, code in ((b"\xff\xff", "INVALID_ARGUMENT"), (b"\n" * 200_000, "RESOURCE_EXHAUSTED")):
@@ -256,10 +272,10 @@ def run_inside() -> Callable[..., Any]:
 
     def run(work: Callable[[grpc.aio.Channel, Server], Any], relay: MemoryRelay | None = None) -> Any:
         async def inner() -> Any:
-            server = Server(Settings(listen="127.0.0.1:0", grace=1), relay=relay)
+            server = Server(Settings(doors=Doors(grpc=GrpcDoorSettings(listen="127.0.0.1:0")), grace=1), relay=relay)
             await server.start()
             try:
-                async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{server.ports['grpc']}") as channel:
                     return await work(channel, server)
             finally:
                 await server.stop()
@@ -288,17 +304,19 @@ def test_enrich_answers_in_order(run_inside: Callable[..., Any]) -> None:
     assert [pb.Status.Name(result.status) for result in answer.results] == [
         "STATUS_MATCHED", "STATUS_UNKNOWN", "STATUS_FAILED", "STATUS_FAILED", "STATUS_UNKNOWN", "STATUS_MATCHED",
     ]  # fmt: skip
-    reasons = ["exact", "no_frame", "invalid_fields", "invalid_fields", "no_frame", "exact"]
+    reasons = ["exact", "no_frame", "invalid_record", "invalid_record", "no_frame", "exact"]
     assert [result.reason for result in answer.results] == reasons
     documents = [json.loads(result.document) for result in answer.results]
     assert documents[0]["host"] == "a"
     assert documents[1]["event"]["original"] == "\\xff unknown"
     assert documents[2]["error"]["message"].startswith("fields: not a JSON object")
+    assert documents[2]["event"].pop("id") != documents[3]["event"]["id"]
     assert documents[2]["event"] == {"original": KNOWN.format(2), "kind": "pipeline_error"}
     assert documents[4]["event"]["original"] == ""
     assert documents[5]["@timestamp"] == "2019-08-03T10:18:44.000Z"
     assert (answer.results[0].catalog, answer.results[0].id) == ("juniper_kmd", "KMD_PM_DYNAMIC_SA_INSTALL_FAILED")
     printed = json.loads(encode_json(Pipeline().process(Record(line=KNOWN.format(3)))))
+    del documents[5]["event"]["id"]
     for document in (printed, documents[5]):
         document["event"].pop("created")
         document.pop("@timestamp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -16,7 +17,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 
 LEXILOG = Path(sys.executable).with_name("lexilog")
-RECEIVER = Path(__file__).with_name("receiver.py")
+# Next hops: the program, and what it is told behind port, file and mode.
+FAR_ENDS = {
+    "otlp": (Path(__file__).with_name("receiver.py"),),
+    "otlp_http": (Path(__file__).with_name("receiver.py"), "http"),
+    "forward": (Path(__file__).with_name("forward_double.py"),),
+    "hec": (Path(__file__).with_name("hec_double.py"),),
+}
 # Codes on which an OTLP client keeps its batch and comes again (OTLP specification, OTLP/gRPC response).
 RETRIED = {
     grpc.StatusCode.CANCELLED,
@@ -37,12 +44,17 @@ class Process:
             start = out.tell()
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 60
-        while not (found := re.search(ready, log.read_bytes()[start:].decode(errors="replace"))):
+        while not re.search(ready, said := log.read_bytes()[start:].decode(errors="replace")):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 pytest.fail(f"{command} did not get ready: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
-        self.found = found
+        self.said = said
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of each door of `lexilog serve`."""
+        return {door: int(port) for door, port in re.findall(r"(\w+): listening on \S*:(\d+)", self.said)}
 
     def kill(self) -> None:
         """Kill -9."""
@@ -95,3 +107,17 @@ def request_of(lines: list[str]) -> ExportLogsServiceRequest:
     for line in lines:
         scope.log_records.add().body.string_value = line
     return request
+
+
+def arrivals(path: Path) -> list[tuple[int, str]]:
+    """Return number and id of each record that a far end has written as a line of JSON, in order.
+
+    The number is the last word of the message. A half line at the end is one that was never acknowledged.
+    """
+    found = []
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+        record = json.loads(line)
+        record = record if "message" in record else record["event"]
+        number = record["event"]["id"] if "event" in record else record["event.id"]
+        found.append((int(record["message"].rsplit(maxsplit=1)[-1].lstrip("t")), number))
+    return found
