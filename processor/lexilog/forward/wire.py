@@ -302,7 +302,8 @@ def _check_options(options: Mapping[str, bytes]) -> str | bytes | None:
     signal = unpack(options["fluent_signal"]) if "fluent_signal" in options else 0
     if signal != 0:
         # Fluent Bit's flb_event.h: 0 logs, 1 metrics, 2 traces, and more that are no logs.
-        raise OriginError(f"fluent_signal is {signal!r}: only logs, 0, are taken; send metrics and traces elsewhere")
+        shown = repr(signal)[:50]
+        raise OriginError(f"fluent_signal is {shown}: only logs, 0, are taken; send metrics and traces elsewhere")
     if "metadata" in options and options["metadata"][0] not in _MAPS:
         raise OriginError("the option metadata is no map")
     chunk = unpack(options["chunk"]) if "chunk" in options else None

@@ -183,6 +183,9 @@ class Router(Relay):
                 await asyncio.wait(late, timeout=_PATIENCE)
         for relay in self._relays.values():
             await relay.close()
+        for name, count in self.lost.items():
+            _log.warning("relay %s, which is not required, has not taken %d records in all", name, count)
+        self.lost.clear()
 
 
 def _fits(enriched: Enriched, route: Route) -> bool:

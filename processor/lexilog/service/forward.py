@@ -124,6 +124,7 @@ class ForwardDoor:
             task.cancel()
         await self._wait(_PATIENCE)
         if self.lost:
+            self.intake.counts.add_lost(_DOOR, self.lost)
             _log.error("%d records are lost whose senders had asked for no acknowledgement", self.lost)
 
     async def _wait(self, seconds: float) -> None:
@@ -188,6 +189,7 @@ class _Connection:
             _log.exception("forward: %s: the connection is closed", self._peer)
 
     def _complain(self, problem: str) -> None:
+        self._door.intake.counts.add_unread(_DOOR, "refused")
         _log.warning("forward: %s: %s; the connection is closed", self._peer, problem)
 
     def _keep_alive(self) -> None:
@@ -304,7 +306,7 @@ class _Connection:
     def _count_lost(self) -> None:
         """Count the records that have come, and that their sender has forgotten."""
         self._door.lost += self._held
-        if self._next is not None or self._failure is not None:
+        if self._failure is not None:
             return
         try:
             while data := self._messages.next_message():

@@ -31,12 +31,15 @@ class Intake:
         pipeline: enriches.
         relay: takes the enriched records.
         counts: counts them.
+
+    Attributes:
+        counts: for what a door has to count itself: requests that it does not even bring here.
     """
 
     def __init__(self, pipeline: Pipeline, relay: Relay, counts: Counts) -> None:
         self._pipeline = pipeline
         self._relay = relay
-        self._counts = counts
+        self.counts = counts
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[Delivery]] = set()
         self._closed = False
@@ -68,7 +71,7 @@ class Intake:
                 raise RelayError("the server stops") from None
             raise
         except OriginError as error:
-            self._counts.add_unread(door, "refused")
+            self.counts.add_unread(door, "refused")
             _log.warning("a request to the door %s is refused for good: %s", door, error)
             raise
         except RelayError as error:
@@ -98,17 +101,17 @@ class Intake:
         stored = {id(refusal.record) for refusal in delivery.stored}
         for enriched in batch:
             if delivery.unnamed or id(enriched) in refused:
-                self._counts.add(door, enriched, "rejected")
+                self.counts.add(door, enriched, "rejected")
             elif id(enriched) in stored:
-                self._counts.add(door, enriched, "stored")
+                self.counts.add(door, enriched, "stored")
             else:
-                self._counts.add(door, enriched, "relayed")
+                self.counts.add(door, enriched, "relayed")
 
     def _count_returned(self, door: str, batch: list[Enriched]) -> None:
         for enriched in batch:
-            self._counts.add(door, enriched, "returned")
+            self.counts.add(door, enriched, "returned")
         if not batch:
-            self._counts.add_unread(door, "returned")
+            self.counts.add_unread(door, "returned")
 
     async def close(self) -> None:
         """Call off what is still under way; its senders keep their records."""

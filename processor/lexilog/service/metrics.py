@@ -17,11 +17,13 @@ class Key(NamedTuple):
         door: ``enrich``, ``otlp``, ``otlp_http``, ``http``, ``forward`` or ``redpanda``.
         catalog: the catalogue; empty where none knows the record.
         outcome: ``matched``, ``unknown`` or ``error``; ``unread`` where a whole request went back unseen.
-        reason: match quality, or what was not recognised; ``request`` where requests are counted, not records.
+        reason: match quality, or what was not recognised; ``request`` where requests are counted, not records;
+            ``record`` for records that nobody has looked at.
         delivery: ``answered`` (handed back to the caller), ``relayed`` (every relay that has to has it), ``stored``
             (a relay refused it for good, and it is among the dead letters), ``rejected`` (refused for good, or some
             unnamed records of its batch were, and the sender has been told), ``returned`` (not confirmed: the sender
-            keeps it) or ``refused`` (the request could not be read at all, and the sender has been told).
+            keeps it), ``refused`` (the request could not be read at all, and the sender has been told) or ``lost`` (not
+            confirmed when the server stopped, and its sender had asked for no acknowledgement).
     """
 
     door: str
@@ -45,6 +47,10 @@ class Counts:
     def add_unread(self, door: str, delivery: str) -> None:
         """Count a request that went back before its records were looked at."""
         self._counts[Key(door, "", "unread", "request", delivery)] += 1
+
+    def add_lost(self, door: str, count: int) -> None:
+        """Count records that the server had to give up when it stopped, and that nobody else has."""
+        self._counts[Key(door, "", "unread", "record", "lost")] += count
 
     def items(self) -> list[tuple[Key, int]]:
         """Return all counters, sorted by key."""

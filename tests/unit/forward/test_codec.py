@@ -256,6 +256,7 @@ def test_a_record_of_countless_values_takes_no_memory() -> None:
         (["t", b"", {"compressed": 7}], "'7' is not known"),
         (["t", PACKED, {"fluent_signal": 1}], "fluent_signal is 1: only logs"),
         (["t", ENTRIES, {"fluent_signal": 2}], "fluent_signal is 2"),
+        (["t", ENTRIES, {"fluent_signal": "x" * 9_000}], r"fluent_signal is 'x{1,50}: only logs"),
         (["t", PACKED[:-1]], "entry 2 is not whole"),
         (["t", PACKED + b"\xc1"], "entry 3 is not whole"),
         (["t", [], {"chunk": 7}], "chunk is no text"),
@@ -344,7 +345,7 @@ def test_any_bytes_are_records_or_an_error_of_ours(data: bytes, cut: int) -> Non
                     time, document = _unpacked(entry)
                     assert isinstance(document, dict)
                     assert time is not None
-                    assert json.dumps(document).isascii()
+                    assert json.dumps(document, ensure_ascii=False).encode()
     for read in (lambda: _records(data), lambda: unpack_origin(data, KEYS, None)):
         with suppress(OriginError):
             read()
@@ -400,6 +401,7 @@ def test_a_time_that_receivers_refuse_is_replaced(time: Any, pipeline: Pipeline)
     when, document = _unpacked(pack_entry(entry, LIMIT))
     assert when.code == 0
     seconds, nanoseconds = struct.unpack(">II", when.data)
+    assert nanoseconds < 10**9
     stamp = datetime.fromisoformat(document["@timestamp"])
     assert max(0.0, stamp.timestamp()) == pytest.approx(seconds + nanoseconds / 1e9, abs=1e-3)
 

@@ -216,6 +216,7 @@ def test_what_nobody_else_has_is_held_until_it_is_taken(pipeline: Pipeline, monk
             assert len(set(_ids(relay))) == 4
             await client.send(["t", _batch("c"), {"chunk": "one"}])
             assert await client.answer() == {"ack": "one"}
+            await opened.door.stop(5)
             assert opened.door.lost == 0
 
     _run(run())
