@@ -80,7 +80,8 @@ class Document:
             return [self._walk(child, (*path, i)) for i, child in enumerate(node.value)]
         try:
             return self._construct(node)
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
+            # What PyYAML raises for a tag such as !!bool that its value does not fit.
             raise self._at(node.start_mark, f"value cannot be read: {error}") from error
 
     def _at(self, mark: yaml.Mark, problem: str) -> LexilogError:
@@ -137,6 +138,8 @@ class Document:
 def _read_path(base: Path, kind: type, value: Any) -> Path:
     if kind is not Path or not isinstance(value, str):
         raise TypeError("a path is expected, as text")
+    if not value or "\0" in value:
+        raise ValueError("no path is empty, or holds a NUL")
     return base / value
 
 
@@ -160,7 +163,7 @@ def _inside(kind: Any, step: str | int) -> Any:
 
 
 def _meant(name: str, kind: Any) -> str:
-    known = [field.encode_name for field in getattr(kind, "fields", ())]
+    known = [field.encode_name for one in _members(kind) for field in getattr(one, "fields", ())]
     near = difflib.get_close_matches(name, known, n=1)
     return f"; is '{near[0]}' meant?" if near else f"; known are {', '.join(known)}"
 
@@ -178,6 +181,10 @@ def _said(problem: str, kind: Any) -> str:
         return "; put it in quotes"
     if "Expected `array`" in problem:
         return "; write a list: [...]"
+    if "Expected `object" in problem:
+        return "; write a map: {key: value}"
+    if "Expected `int`, got `str`" in problem:
+        return "; write a plain number"
     if "matching regex" in problem:
         return "; small letters and digits, with _ or - between them"
     return ""

@@ -1,4 +1,4 @@
-"""The loop with the real OpenTelemetry Collector: its OTLP exporter → lexilog → its OTLP receiver."""
+"""The loop with the real OpenTelemetry Collector: its OTLP exporters → lexilog → its OTLP receiver."""
 
 from __future__ import annotations
 
@@ -18,31 +18,45 @@ pytestmark = pytest.mark.skipif(OTELCOL is None, reason="no otelcol on PATH; it 
 CONFIG = """\
 receivers:
   otlp/in: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{start}"}}}}}}
-  otlp/back: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{back}"}}}}}}
+  otlp/back: {{protocols: {{{protocol}: {{endpoint: "127.0.0.1:{back}"}}}}}}
 exporters:
-  otlp/lexilog:
-    endpoint: 127.0.0.1:{port}
-    tls: {{insecure: true}}
+  {exporter}/lexilog:
+    {options}
     retry_on_failure: {{initial_interval: 200ms, max_interval: 1s, max_elapsed_time: 0}}
   debug: {{verbosity: detailed, sampling_initial: 1000000}}
 service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
-    logs/in: {{receivers: [otlp/in], exporters: [otlp/lexilog]}}
+    logs/in: {{receivers: [otlp/in], exporters: [{exporter}/lexilog]}}
     logs/back: {{receivers: [otlp/back], exporters: [debug]}}
 """
 KNOWN = "<35>Aug  3 10:18:44 srx1 kmd[1]: KMD_PM_DYNAMIC_SA_INSTALL_FAILED: Unable to install dynamic SA for tunnel t{}"
 
 
+# How it sends to lexilog, and how it takes records back.
+GRPC = ("grpc", "otlp", ("endpoint: 127.0.0.1:{port}", "tls: {{insecure: true}}"))
+PROTOBUF = ("http", "otlphttp", ("endpoint: http://127.0.0.1:{port}", "compression: gzip"))
+JSON = ("http", "otlphttp", ("endpoint: http://127.0.0.1:{port}", "compression: none", "encoding: json"))
+
+
+@pytest.mark.parametrize(("protocol", "exporter", "options"), [GRPC, PROTOBUF, JSON])
 def test_every_record_comes_round(
-    serve: Callable[..., tuple[Process, Agent]], processes: list[Process], tmp_path: Path
+    protocol: str,
+    exporter: str,
+    options: tuple[str, ...],
+    serve_config: Callable[..., Process],
+    processes: list[Process],
+    tmp_path: Path,
 ) -> None:
     """The line stays the body and the new fields are attributes; a kill -9 of lexilog in between loses nothing."""
     start, back, port = free_port(), free_port(), free_port()
-    options = ("--relay", f"otlp://127.0.0.1:{back}", "--shape", "attributes")
-    lexilog, _ = serve(*options, port=port)
+    endpoint = f"http://127.0.0.1:{back}" if protocol == "http" else f"127.0.0.1:{back}"
+    relay = {"type": "otlp", "protocol": protocol, "endpoint": endpoint, "shape": "attributes", "compression": "gzip"}
+    settings = {"doors": {protocol: {"listen": f"127.0.0.1:{port}"}}, "relays": {"back": relay}}
+    lexilog = serve_config(settings)
     config = tmp_path / "otelcol.yaml"
-    config.write_text(CONFIG.format(start=start, back=back, port=port))
+    lines = "\n    ".join(options).format(port=port)
+    config.write_text(CONFIG.format(start=start, back=back, protocol=protocol, exporter=exporter, options=lines))
     assert OTELCOL
     collector = Process([OTELCOL, f"--config=file:{config}"], "Everything is ready", tmp_path / "otelcol.log")
     processes.append(collector)
@@ -51,7 +65,7 @@ def test_every_record_comes_round(
         agent.send(request_of([(KNOWN if n % 2 else "request {}").format(n) for n in range(first, first + 100)]))
         if first == 1_000:
             lexilog.kill()
-            serve(*options, port=port)
+            serve_config(settings)
     deadline = time.monotonic() + 60
     while len(found := set(re.findall(r"Body: Str\(.*?(\d+)\)\n", collector.log.read_text()))) < count:
         assert time.monotonic() < deadline, f"{count - len(found)} records are missing"

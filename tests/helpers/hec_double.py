@@ -139,6 +139,11 @@ class HecDouble:
         assert self._runner is not None
         await self._runner.cleanup()
 
+    def forget(self) -> None:
+        """Begin anew, as a collector that was restarted: acknowledgements are gone, and counted from the beginning."""
+        self._pending.clear()
+        self._issued.clear()
+
     async def _event(self, request: web.Request) -> web.Response:
         if self.answers:
             return await _scripted(request, self.answers.popleft())

@@ -65,7 +65,7 @@ def enrich(
     \b
     A contract for scripts:
       exactly one document for each input line; only \\n ends a line (but see --framing and --multiline)
-      event.id is the same when the same file is read again from its start, and no other record has it
+      no two records share an event.id; a file that is read again, under the same path, gives the same ids
       event.original is the line; bytes that are not UTF-8 stand in it as \\xNN, and lexilog.escaped names the field
       exit code 0 when all lines were processed, matched or not; 1 when a file could not be read or the output not
       written; 2 for bad usage
@@ -87,7 +87,8 @@ def enrich(
             try:
                 stream: Any = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115
                 with stream as source:
-                    input_name = name if name == "-" else str(Path(name).resolve())
+                    # Nobody can tell one standard input from another, and none can be read again.
+                    input_name = os.urandom(16).hex() if name == "-" else str(Path(name).resolve())
                     records = RecordReader(source, framing, Joiner() if multiline else None, input_name)
                     _enrich_stream(pipeline, records, tally, progress, task)
             except _OutputError as error:

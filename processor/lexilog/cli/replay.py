@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,11 +21,14 @@ from lexilog.pipeline import Pipeline
 from lexilog.relay import Relay
 from lexilog.relay.dead_letters import BrokenLetter, DeadLetters, Letter, unpack
 from lexilog.relay.make import make_relay
-from lexilog.service.server import make_pipeline
-from lexilog.service.settings import Settings, load_settings
+from lexilog.service.make import make_pipeline
+from lexilog.service.settings import Settings
+from lexilog.service.settings_file import load_settings
 
 __all__ = ["replay"]
 
+# What differs between two reasons of a kind: Elasticsearch puts values into quotes.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\d+")
 # Letters that are sent together.
 _BATCH = 500
 
@@ -46,8 +50,8 @@ def replay(config: Path, only: tuple[str, ...], *, dry_run: bool) -> None:
     way again as it was received, under the id that it had, and goes to the relay that had refused it. A letter is gone
     when that relay has the record; what is refused again stays, with its new reason. The server may run meanwhile.
 
-    Exit codes: 0 no letter is left; 1 a relay could not be reached, or a file not be read; 2 bad usage; 3 letters were
-    refused again or are damaged.
+    Exit codes: 0 all that was to be sent is taken; 1 a relay could not be reached, or a file not be read; 2 bad usage;
+    3 letters were refused again or are damaged, or, with --dry-run, there are any.
 
     \b
     Examples:
@@ -65,22 +69,28 @@ def replay(config: Path, only: tuple[str, ...], *, dry_run: bool) -> None:
         raise click.UsageError(str(error)) from error
     letters = DeadLetters(settings.dead_letters.path, settings.dead_letters.max_bytes)
     if dry_run:
-        _show(letters, only)
-        return
+        sys.exit(FOUND if _show(letters, only) else 0)
     sys.exit(asyncio.run(_Replay(settings, letters, only).run()))
 
 
-def _show(letters: DeadLetters, only: tuple[str, ...]) -> None:
+def _show(letters: DeadLetters, only: tuple[str, ...]) -> int:
+    """Print how many letters there are for each kind of reason, with the first of each; return how many in all."""
     found: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
     for one in (one for file in letters.files() for one in letters.read(file)):
-        relay, reason = ("", one.problem) if isinstance(one, BrokenLetter) else (one.relay, one.reason)
-        if not only or relay in only:
-            found[relay, reason] += 1
-    if not found:
+        relay, reason = ("(damaged)", one.problem) if isinstance(one, BrokenLetter) else (one.relay, one.reason)
+        if only and relay not in only:
+            continue
+        # Reasons quote ids, numbers and values, which would make each a kind of its own.
+        kind = relay, _QUOTED.sub("", reason)
+        found[kind] += 1
+        examples.setdefault(kind, reason)
+    if found:
+        rows = [(str(count), kind[0], examples[kind]) for kind, count in found.most_common()]
+        print_table(("letters", "relay", "reason, of the first"), rows)
+    else:
         print("no dead letters", file=sys.stderr)
-        return
-    rows = [(str(count), relay or "(damaged)", reason) for (relay, reason), count in found.most_common()]
-    print_table(("letters", "relay", "reason"), rows)
+    return found.total()
 
 
 class _Replay:
@@ -114,7 +124,8 @@ class _Replay:
 
     async def _replay(self, file: Path) -> None:
         """Send the letters of a file in batches; after each one the file holds what is left."""
-        there = list(self._letters.read(file))
+        # Those of a relay together: after each batch the file is written anew.
+        there = sorted(self._letters.read(file), key=lambda one: one.relay if isinstance(one, Letter) else "")
         left: list[Letter | BrokenLetter] = []
         place = 0
         for relay, batch in _batches(there):

@@ -12,6 +12,7 @@ import click
 from lexilog.cli._options import catalog_option, csv_columns_option, timezone_option
 from lexilog.errors import SettingsError
 from lexilog.service.logs import set_up_logging
+from lexilog.service.make import check_relays
 from lexilog.service.server import Server
 from lexilog.service.settings import (
     LEVELS,
@@ -19,10 +20,10 @@ from lexilog.service.settings import (
     Doors,
     GrpcDoorSettings,
     Settings,
-    check_settings,
-    load_settings,
     read_relay,
 )
+from lexilog.service.settings_check import check_settings
+from lexilog.service.settings_file import load_settings
 
 __all__ = ["serve"]
 
@@ -32,7 +33,7 @@ __all__ = ["serve"]
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Settings file (YAML): every door, several relays, routes, dead letters. Not together with the other flags.",
+    help="Settings file (YAML): every door, several relays, routes, dead letters. The other flags are for without.",
 )
 @click.option(
     "--listen",
@@ -85,11 +86,12 @@ def serve(context: click.Context, /, config: Path | None, *, check: bool, log_le
         if config:
             _refuse_flags(context, flags)
         server = Server(settings)
+        if check:
+            asyncio.run(check_relays(settings))
+            print("the settings make sense; not tried: to bind addresses, to reach relays, to write files")
+            return
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    if check:
-        print("the settings make sense; whether addresses can be bound and relays be reached was not tried")
-        return
     set_up_logging(log_level)
     asyncio.run(_serve(server))
 
@@ -105,7 +107,7 @@ def _refuse_flags(context: click.Context, flags: dict[str, Any]) -> None:
 def _flag(context: click.Context, name: str) -> str:
     option = next(parameter for parameter in context.command.params if parameter.name == name)
     is_set_outside = context.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
-    return f"{option.opts[0]} (from the environment)" if is_set_outside else option.opts[0]
+    return f"{option.opts[0]} (set in the environment)" if is_set_outside else option.opts[0]
 
 
 def _from_flags(

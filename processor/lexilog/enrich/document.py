@@ -7,9 +7,10 @@ What the agent had already set is kept; where both have a value the agent's wins
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +24,9 @@ __all__ = ["OURS", "agent_has", "document", "encode_finished", "encode_json", "f
 OURS = ("event", "lexilog")
 # Keys under which agents keep the line, and which mean something else in ECS.
 _ECS_NAMES = ("log", "message")
+# How many names of escaped fields a record lists, and how many characters of each.
+_MOST_NAMES = 100
+_LONGEST_NAME = 200
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -31,7 +35,7 @@ _T = TypeVar("_T")
 
 def document(enriched: Enriched) -> dict[str, Any]:
     """Return the record as one nested document, ready for JSON: dates as text, no byte that is not UTF-8."""
-    escaped: list[str] = []
+    escaped: dict[str, None] = {}
     agent = _agent_fields(enriched, escaped)
     ours = flat_fields(enriched, escaped)
     out = without_ours(agent, ours)
@@ -41,21 +45,22 @@ def document(enriched: Enriched) -> dict[str, Any]:
     return out
 
 
-def flat_fields(enriched: Enriched, escaped: Sequence[str] = ()) -> dict[str, Any]:
+def flat_fields(enriched: Enriched, escaped: Iterable[str] = ()) -> dict[str, Any]:
     """Return the new fields by dotted name, ready to leave.
 
     Args:
         enriched: the record.
         escaped: names of the agent's own fields that are escaped; ``lexilog.escaped`` names them with ours.
     """
-    line, escaped = enriched.record.line, list(escaped)
+    line, names = enriched.record.line, dict[str, None]()
     if enriched.outcome is not Outcome.ERROR and (line is None or is_clean(line)):
         # Whatever was read from a clean line is clean, and so is what the catalogue says.
         out = {name: _written(value) for name, value in enriched.fields.items()}
     else:
-        out = {name: _ready(value, name, escaped) for name, value in enriched.fields.items()}
-    if escaped:
-        out["lexilog.escaped"] = escaped
+        out = {name: _ready(value, name, names) for name, value in enriched.fields.items()}
+    names.update(dict.fromkeys(escaped))
+    if names:
+        out["lexilog.escaped"] = [escape(name) for name in islice(names, _MOST_NAMES)]
     return out
 
 
@@ -78,7 +83,8 @@ def encode_finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) 
     try:
         return _finished(enriched, finish)
     except Exception as error:  # one record must not cost another
-        _log.exception("the agent's fields of a record cannot be written")
+        # Where the nesting is too deep the traceback is as long, and says nothing.
+        _log.error("the agent's fields of a record cannot be written", exc_info=not isinstance(error, RecursionError))
         record = msgspec.structs.replace(enriched.record, fields={}, line_key=None)
         problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
         fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": problem}
@@ -92,14 +98,14 @@ def _finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tup
     return result, _encoder.encode(out)
 
 
-def _agent_fields(enriched: Enriched, escaped: list[str]) -> dict[str, Any]:
+def _agent_fields(enriched: Enriched, escaped: dict[str, None]) -> dict[str, Any]:
     """Return a copy of what the agent had set.
 
     Once the line is known it stands in ``event.original``, so the key that held it makes room for the ECS field of that
     name. An unknown record leaves with the key as it came.
     """
     record = enriched.record
-    out = {escape(str(key)): _ready(value, str(key), escaped) for key, value in record.fields.items()}
+    out = {escape(str(key)): _ready(value, _name("", key), escaped) for key, value in record.fields.items()}
     if record.line_key in _ECS_NAMES and enriched.outcome is Outcome.MATCHED:
         del out[record.line_key]
     return out
@@ -186,20 +192,26 @@ def _written(value: Any) -> Any:
     return value
 
 
-def _ready(value: Any, name: str, escaped: list[str]) -> Any:
-    """Return a value that JSON and protobuf can hold; note the names of escaped texts."""
+def _ready(value: Any, name: str, escaped: dict[str, None]) -> Any:
+    """Return a value that JSON and protobuf can hold; note the names of escaped texts, each once."""
     if isinstance(value, str):
         if is_clean(value):
             return value
-        escaped.append(escape(name))
+        if len(escaped) < _MOST_NAMES:
+            escaped[name] = None
         return escape(value)
     if isinstance(value, datetime):
         return _iso(value)
     if isinstance(value, Mapping):
-        return {escape(str(key)): _ready(item, f"{name}.{key}", escaped) for key, item in value.items()}
+        return {escape(str(key)): _ready(item, _name(f"{name}.", key), escaped) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_ready(item, name, escaped) for item in value]
     return value
+
+
+def _name(above: str, key: object) -> str:
+    """Return the name of what stands under a key: of a long one its beginning, however deep it stands."""
+    return (above + str(key)[:_LONGEST_NAME])[:_LONGEST_NAME]
 
 
 def _iso(when: datetime) -> str:

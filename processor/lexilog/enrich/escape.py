@@ -2,7 +2,8 @@ r"""How bytes that are not UTF-8 leave: as ``\xNN``, in a way that can be undone
 
 Inside lexilog such a byte is a lone surrogate (PEP 383). JSON and protobuf text cannot hold one. So in a text that has
 such bytes each of them is written as ``\xNN``, and a ``\xNN`` that the line itself had is written as ``\x5cxNN``. The
-record names every field where this was done in ``lexilog.escaped``; all other texts are exactly what was received.
+record names the fields where this was done in ``lexilog.escaped``, up to 100 of them; all other texts are exactly what
+was received.
 """
 
 from __future__ import annotations

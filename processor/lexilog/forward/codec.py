@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from struct import pack as pack_struct
@@ -32,6 +31,8 @@ _DEEPEST = 50
 _EVENT_TIME = 0
 _NANO = 1_000_000_000
 _END_OF_SECONDS = 1 << 32
+# The year 10000.
+_END_OF_CALENDAR = 253_402_300_800
 # Fluent Bit writes these in place of seconds where a group of records begins and ends; such an entry is no record.
 _MARKS = (0xFFFFFFFF, 0xFFFFFFFE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,26 +73,27 @@ def read_entry(tag: str, entry: bytes, body_keys: Sequence[str], number: str | N
     """
     origin = ForwardOrigin(tag, None, b"", entry)
     fields: dict[str, Any]
-    problem = None
+    time = problem = None
     try:
         header, body = _halves(entry)
         origin = origin._replace(time=header)
         if isinstance(header, list) and len(header) == 2 and isinstance(header[1], Pairs):
             _plain(header[1])
             origin = origin._replace(time=header[0], metadata=_metadata(entry) if header[1] else b"")
+        time = to_time(_nanoseconds(origin.time))
         if isinstance(body, Pairs):
             fields = _plain(body)
         else:
             fields = {"log": _text(body)}
             problem = f"the record of an entry is no map but {_kind(body)}"
-    except (OriginError, _Unreadable) as error:
+    except Exception as error:  # one entry must not cost another
+        if not isinstance(error, OriginError | _Unreadable):
+            _log.exception("an entry cannot be read")
         fields = {"log": entry.decode("utf-8", "surrogateescape")}
         problem = f"an entry is passed on as bytes: {error}"
     if problem is None and not (origin.time is None or _is_time(origin.time)):
         problem = f"the time of an entry is no time but {_kind(origin.time)}"
-    return Record.from_map(
-        fields, body_keys, time=to_time(_nanoseconds(origin.time)), origin=origin, id=number, problem=problem
-    )
+    return Record.from_map(fields, body_keys, time=time, origin=origin, id=number, problem=problem)
 
 
 def pack_origin(origin: ForwardOrigin) -> bytes:
@@ -252,7 +254,8 @@ def _nanoseconds(value: Any) -> int:
     if isinstance(value, msgpack.Timestamp):
         return value.to_unix_nano()
     if isinstance(value, float):
-        return int(value * 1_000_000) * 1_000 if math.isfinite(value) else 0
+        # Neither what is no number is a time, nor what cannot be multiplied.
+        return int(value * 1_000_000) * 1_000 if abs(value) < _END_OF_CALENDAR else 0
     return int(value) * _NANO
 
 

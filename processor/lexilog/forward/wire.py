@@ -20,7 +20,17 @@ import msgpack
 from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError
 
-__all__ = ["ANSWERS", "MESSAGES", "Message", "MessageReader", "Pairs", "pack_message", "read_message", "unpack"]
+__all__ = [
+    "ANSWERS",
+    "MESSAGES",
+    "MOST_VALUES",
+    "Message",
+    "MessageReader",
+    "Pairs",
+    "pack_message",
+    "read_message",
+    "unpack",
+]
 
 # The first byte of an array and of a map (msgpack specification, "Overview").
 _ARRAYS = frozenset([*range(0x90, 0xA0), 0xDC, 0xDD])
@@ -34,7 +44,9 @@ ANSWERS = _ARRAYS | _MAPS
 # The first byte of a str or bin, and how many bytes stand before its content.
 _TEXT_HEADERS = {**dict.fromkeys(range(0xA0, 0xC0), 1), 0xD9: 2, 0xC4: 2, 0xDA: 3, 0xC5: 3, 0xDB: 5, 0xC6: 5}
 # Values in one record, or in the options of a message: far more than any log has, and far less than memory holds.
-_MOST_VALUES = 100_000
+MOST_VALUES = 100_000
+# Entries in one message; senders' messages have some megabytes, and a record hardly less than a hundred bytes.
+_MOST_ENTRIES = 1_000_000
 _LONGEST_TAG = 65_536
 _LONGEST_OPTIONS = 1 << 20
 _BLOCK = 1 << 16
@@ -96,6 +108,11 @@ class MessageReader:
     def begun(self) -> bool:
         """Whether there is part of a message, or more."""
         return bool(self._buffer)
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there that have not been returned."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
         """Add what has come."""
@@ -190,13 +207,13 @@ def unpack(data: bytes) -> Any:
     Raises:
         OriginError: they are no single value, or one with more parts than a record can have.
     """
-    left = _MOST_VALUES
+    left = MOST_VALUES
 
     def spend(values: list[Any]) -> list[Any]:
         nonlocal left
         left -= len(values) + 1
         if left < 0:
-            raise ValueError(f"more than {_MOST_VALUES} values")
+            raise ValueError(f"more than {MOST_VALUES} values")
         return values
 
     try:
@@ -206,8 +223,8 @@ def unpack(data: bytes) -> Any:
             unicode_errors="surrogateescape",
             object_pairs_hook=lambda pairs: Pairs(spend(pairs)),
             list_hook=spend,
-            max_array_len=_MOST_VALUES,
-            max_map_len=_MOST_VALUES,
+            max_array_len=MOST_VALUES,
+            max_map_len=MOST_VALUES,
         )
     except Exception as error:  # the library has several, and hostile bytes find them all
         raise OriginError(f"it cannot be unpacked: {_name(error)}") from error
@@ -235,7 +252,9 @@ def _cut_list(data: bytes, start: int, end: int) -> Sequence[int]:
     """Return where the entries of a list begin, and where the last one ends."""
     scanner = _unpacker()
     scanner.feed(memoryview(data)[start:end])
-    return _skip(scanner, start, scanner.read_array_header())
+    count = scanner.read_array_header()
+    _check_count(count)
+    return _skip(scanner, start, count)
 
 
 def _cut(data: bytes, start: int, end: int) -> Sequence[int]:
@@ -247,9 +266,17 @@ def _cut(data: bytes, start: int, end: int) -> Sequence[int]:
         while bounds[-1] < end:
             scanner.skip()
             bounds.append(start + scanner.tell())
+            _check_count(len(bounds) - 1)
+    except OriginError:
+        raise
     except Exception as error:
         raise OriginError(f"entry {len(bounds) - 1} is not whole, or not msgpack: {_name(error)}") from error
     return bounds
+
+
+def _check_count(count: int) -> None:
+    if count > _MOST_ENTRIES:
+        raise OriginError(f"a message has more than {_MOST_ENTRIES} entries: have its sender send smaller ones")
 
 
 def _skip(scanner: msgpack.Unpacker, start: int, count: int) -> Sequence[int]:

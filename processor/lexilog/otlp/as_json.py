@@ -20,16 +20,16 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from lexilog.enrich.escape import escape, is_clean, unescape
+from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError
 from lexilog.model import Record
-from lexilog.otlp.decode import BODY_KEYS, OtlpOrigin, read_records
+from lexilog.otlp.decode import BODY_KEYS, read_records
+from lexilog.otlp.received import OtlpOrigin, Received
+from lexilog.otlp.values import set_any
 
 __all__ = ["parse_json", "read_json_records"]
 
@@ -47,7 +47,8 @@ _RECORD_DEPTH = 3
 _LONGEST_PROBLEM = 300
 _EXAMPLE = '{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "…"}}]}]}]}'
 _STRING_VALUE = AnyValue.DESCRIPTOR.fields_by_name["string_value"].full_name
-_IDS = ("trace_id", "span_id")
+# How many hexadecimal digits they have.
+_IDS = {"trace_id": 32, "span_id": 16}
 
 
 def parse_json(data: bytes) -> Any:
@@ -81,15 +82,13 @@ def read_json_records(
     Raises:
         OriginError: it is no such request.
     """
+    return read_records(_received(data), body_keys, ids)
+
+
+def _received(data: bytes) -> Iterator[Received]:
     for found in _values(data):
         for request in found if isinstance(found, list) else [found]:
-            for read in _read_request(request):
-                # `read_records` knows what a record is made of; the messages around it are shared with its neighbours.
-                alone = ExportLogsServiceRequest()
-                alone.resource_logs.add().scope_logs.add().log_records.append(read.record)
-                (record,) = read_records(alone, body_keys, ids)
-                origin = OtlpOrigin(read.record, read.scope, read.resource)
-                yield msgspec.structs.replace(record, origin=origin, problem=read.problem)
+            yield from _read_request(request)
 
 
 def _values(data: bytes) -> Iterator[Any]:
@@ -135,33 +134,29 @@ class _Unread(NamedTuple):
     record: LogRecord
     problem: str
 
-
-class _Read(NamedTuple):
-    record: LogRecord
-    problem: str | None
-    scope: ScopeLogs
-    resource: ResourceLogs
+    def inside(self, scope: ScopeLogs, resource: ResourceLogs) -> Received:
+        return Received(OtlpOrigin(self.record, scope, resource), self.problem)
 
 
-def _read_request(request: Any) -> Iterator[_Read]:
+def _read_request(request: Any) -> Iterator[Received]:
     for entry in _resources(request):
         resource = ResourceLogs()
         scopes, unread = _open(resource, entry, "scopeLogs")
         if unread:
-            yield _Read(*unread, ScopeLogs(), resource)
+            yield unread.inside(ScopeLogs(), resource)
         for inner in scopes:
             scope = ScopeLogs()
             items, unread = _open(scope, inner, "logRecords")
             if unread:
-                yield _Read(*unread, scope, resource)
+                yield unread.inside(scope, resource)
             for item in items:
                 record = LogRecord()
                 try:
                     _fill(record, item, _RECORD_DEPTH)
                 except _Unfit as error:
-                    yield _Read(*_as_text(item, f"log record: {error}"), scope, resource)
+                    yield _as_text(item, f"log record: {error}").inside(scope, resource)
                 else:
-                    yield _Read(record, None, scope, resource)
+                    yield Received(OtlpOrigin(record, scope, resource))
 
 
 def _resources(request: Any) -> list[Any]:
@@ -218,18 +213,10 @@ def _as_text(value: Any, problem: str) -> _Unread:
     except RecursionError as error:
         raise OriginError("no JSON that can be read: it is nested too deep") from error
     record = LogRecord()
-    if is_clean(text):
-        record.body.string_value = text
-    else:
-        record.body.bytes_value = _to_bytes(text)
+    set_any(record.body, text)
     # Of a long path its end says most.
     cut = problem if len(problem) <= _LONGEST_PROBLEM else f"…{problem[-_LONGEST_PROBLEM:]}"
     return _Unread(record, escape(cut))
-
-
-def _to_bytes(text: str) -> bytes:
-    """Return the bytes that a text with lone surrogates stands for."""
-    return unescape(escape(text))
 
 
 def _fill(message: Any, value: Any, depth: int) -> None:
@@ -256,8 +243,8 @@ def _fill(message: Any, value: Any, depth: int) -> None:
                 inner = getattr(message, field.name)
                 inner.SetInParent()
                 _fill(inner, item, depth + 1)
-            elif field.full_name == _STRING_VALUE and isinstance(item, str) and not is_clean(item):
-                message.bytes_value = _to_bytes(item)
+            elif field.full_name == _STRING_VALUE and isinstance(item, str):
+                set_any(message, item)
             else:
                 setattr(message, field.name, _READERS.get(field.type, _read_number)(field, item))
         except (_Unfit, ValueError) as error:
@@ -288,7 +275,10 @@ def _read_text(_: FieldDescriptor, value: Any) -> str:
 def _read_bytes(field: FieldDescriptor, value: Any) -> bytes:
     text = _read_text(field, value)
     if field.name in _IDS:
-        return bytes.fromhex(text)
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            raise _Unfit(f"is to be {_IDS[field.name]} hexadecimal digits") from None
     # Protobuf's JSON mapping takes the URL-safe alphabet too, and both without padding.
     plain = text.translate(_URL_SAFE).rstrip("=")
     return b64decode(plain + "=" * (-len(plain) % 4), validate=True)

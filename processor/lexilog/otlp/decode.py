@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from lexilog.errors import OriginError
 from lexilog.model import Record
-from lexilog.otlp.lenient import repair
+from lexilog.otlp.lenient import parse_request
+from lexilog.otlp.received import OtlpOrigin, Received
+from lexilog.otlp.salvage import salvage
 from lexilog.otlp.values import from_any, from_pairs
 
 __all__ = ["BODY_KEYS", "OtlpOrigin", "read_records", "read_request", "to_time"]
@@ -21,49 +23,50 @@ __all__ = ["BODY_KEYS", "OtlpOrigin", "read_records", "read_request", "to_time"]
 BODY_KEYS = ("log", "message", "MESSAGE")
 
 
-class OtlpOrigin(NamedTuple):
-    """The messages that a record came in; its relay builds on them, so that nothing that came is lost."""
+def read_request(data: bytes) -> Iterator[Received]:
+    """Return the log records of a request in order; text that is not UTF-8 is mended first.
 
-    record: LogRecord
-    scope: ScopeLogs
-    resource: ResourceLogs
-
-
-def read_request(data: bytes) -> ExportLogsServiceRequest:
-    """Return the request that a message is; text that is not UTF-8 is mended first.
+    One that cannot be parsed costs no other: it is its bytes, and a problem.
 
     Raises:
         OriginError: the message is no such request.
     """
     try:
-        return ExportLogsServiceRequest.FromString(data)
+        return _each(parse_request(data))
     except DecodeError:
         pass
     try:
-        return ExportLogsServiceRequest.FromString(repair(data))
+        return salvage(data)
     except DecodeError as error:
         raise OriginError(f"the message is no OTLP ExportLogsServiceRequest: {error}") from error
 
 
-def read_records(
-    request: ExportLogsServiceRequest, body_keys: Sequence[str] = BODY_KEYS, ids: Iterator[str] | None = None
-) -> Iterator[Record]:
-    """Yield the records of a request in order.
-
-    Args:
-        request: the request.
-        body_keys: where the line stands when a body is a map; the first that is there counts.
-        ids: an id for each record, in order.
-    """
+def _each(request: ExportLogsServiceRequest) -> Iterator[Received]:
     for resource in request.resource_logs:
         for scope in resource.scope_logs:
             for record in scope.log_records:
-                rest = {
-                    "time": to_time(record.time_unix_nano or record.observed_time_unix_nano),
-                    "origin": OtlpOrigin(record, scope, resource),
-                    "id": next(ids) if ids is not None else None,
-                }
-                yield _record(record, body_keys, rest)
+                yield Received(OtlpOrigin(record, scope, resource))
+
+
+def read_records(
+    received: Iterable[Received], body_keys: Sequence[str] = BODY_KEYS, ids: Iterator[str] | None = None
+) -> Iterator[Record]:
+    """Yield a record for each log record, in order.
+
+    Args:
+        received: the log records.
+        body_keys: where the line stands when a body is a map; the first that is there counts.
+        ids: an id for each record, in order.
+    """
+    for origin, problem in received:
+        record = origin.record
+        rest = {
+            "time": to_time(record.time_unix_nano or record.observed_time_unix_nano),
+            "origin": origin,
+            "id": next(ids) if ids is not None else None,
+            "problem": problem,
+        }
+        yield _record(record, body_keys, rest)
 
 
 def to_time(nanoseconds: int) -> datetime | None:

@@ -7,7 +7,9 @@ There are two record shapes:
   attributes' names are ``dotted`` (``source.ip``) or ``nested`` (``source`` is a map that holds ``ip``).
 
 In either shape everything that came with the record stays on it: time, trace context, attributes, resource, scope.
-A record that no entry knows keeps body and attributes as they came, but for the note that nothing is known of it.
+A record that no entry knows keeps body and attributes as they came, but for the note that nothing is known of it. One
+that did not come by OTLP has its fields in the body, where the line stood among them or the body is the document; else
+they are attributes.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from lexilog.enrich.document import OURS, agent_has, document, flat_fields, put, without_ours
-from lexilog.enrich.escape import escape, is_clean
-from lexilog.model import Enriched, Outcome
-from lexilog.otlp.decode import OtlpOrigin
-from lexilog.otlp.values import from_pairs, set_any
+from lexilog.enrich.escape import escape
+from lexilog.model import Enriched, Outcome, Record
+from lexilog.otlp.received import OtlpOrigin, copy_but
+from lexilog.otlp.values import add_pair, from_pairs, set_any
 
 __all__ = ["AttributeStyle", "RequestBuilder", "Shape", "request_as_it_came"]
 
@@ -36,6 +37,11 @@ AttributeStyle = Literal["dotted", "nested"]
 _NOTES = ("event.id", "lexilog.match.quality")
 # What a record costs in a request beside its own bytes: tag and length of its field, and of the two around it.
 _OVERHEAD = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Nanoseconds since then that a log record has a place for.
+_TIMES = range(2**64)
+# What a record builds on that did not come by OTLP.
+_NO_ORIGIN = OtlpOrigin(LogRecord(), ScopeLogs(), ResourceLogs())
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +73,7 @@ class RequestBuilder:
         if size - _OVERHEAD > self._max_bytes:
             record = _as_it_came(enriched, f"too large to be enriched: {size - _OVERHEAD} bytes")
             size = record.ByteSize() + _OVERHEAD
-        origin = enriched.record.origin if isinstance(enriched.record.origin, OtlpOrigin) else None
+        origin = _origin(enriched)
         headers = self._new_headers(origin)
         full = None
         if self._count and self._size + size + _size_of(headers) > self._max_bytes:
@@ -84,15 +90,15 @@ class RequestBuilder:
         self._count += 1
         return full
 
-    def _new_headers(self, origin: OtlpOrigin | None) -> list[ResourceLogs | ScopeLogs]:
+    def _new_headers(self, origin: OtlpOrigin) -> list[ResourceLogs | ScopeLogs]:
         """Return resource and scope of a record, without records, as far as the request does not end in them yet."""
         resource, scope = _group(origin)
         if self._group == (resource, scope):
             return []
         headers: list[ResourceLogs | ScopeLogs] = []
         if self._group is None or self._group[0] != resource:
-            headers.append(_copy_but(origin.resource if origin else None, ResourceLogs(), "scope_logs"))
-        headers.append(_copy_but(origin.scope if origin else None, ScopeLogs(), "log_records"))
+            headers.append(copy_but(origin.resource, ResourceLogs(), "scope_logs"))
+        headers.append(copy_but(origin.scope, ScopeLogs(), "log_records"))
         return headers
 
     def rest(self) -> tuple[ExportLogsServiceRequest, int] | None:
@@ -107,109 +113,72 @@ class RequestBuilder:
 def request_as_it_came(enriched: Enriched) -> bytes:
     """Return a request with one record as it was received, with its resource and scope, and nothing of ours on it.
 
-    A record that came by no protocol has its line as the body and its fields as attributes, or a map as the body where
-    the line stood in it. Fields that no request can hold, such as a map nested a hundred deep, are left out.
+    A record that came by another protocol, or none, has its line as the body and its fields as attributes, or a map as
+    the body where the line stood in it. Fields that no request can hold are left out.
     """
-    origin = enriched.record.origin
-    if isinstance(origin, OtlpOrigin):
-        return _request_of(origin.record, origin)
-    try:
-        data = _request_of(_written(enriched))
-        # A parser goes less deep than one can write.
-        ExportLogsServiceRequest.FromString(data)
-    except Exception as error:  # one record must not cost another
-        _log.warning("the agent's fields of a record cannot be kept: %s: %s", type(error).__name__, error)
-        return _request_of(_came(enriched))
-    return data
-
-
-def _request_of(record: LogRecord, origin: OtlpOrigin | None = None) -> bytes:
+    origin = _origin(enriched)
     request = ExportLogsServiceRequest()
-    resource = _copy_but(origin.resource if origin else None, request.resource_logs.add(), "scope_logs")
-    scope = _copy_but(origin.scope if origin else None, resource.scope_logs.add(), "log_records")
-    scope.log_records.append(record)
+    resource = copy_but(origin.resource, request.resource_logs.add(), "scope_logs")
+    scope = copy_but(origin.scope, resource.scope_logs.add(), "log_records")
+    scope.log_records.append(_came(enriched))
     return request.SerializeToString()
 
 
-def _group(origin: OtlpOrigin | None) -> tuple[int, int]:
-    return (id(origin.resource), id(origin.scope)) if origin else (0, 0)
+def _origin(enriched: Enriched) -> OtlpOrigin:
+    origin = enriched.record.origin
+    return origin if isinstance(origin, OtlpOrigin) else _NO_ORIGIN
+
+
+def _group(origin: OtlpOrigin) -> tuple[int, int]:
+    return id(origin.resource), id(origin.scope)
 
 
 def _size_of(headers: list[ResourceLogs | ScopeLogs]) -> int:
     return sum(header.ByteSize() + _OVERHEAD for header in headers)
 
 
-def _copy_but(source: ResourceLogs | ScopeLogs | None, target: Any, left_out: str) -> Any:
-    """Copy every field of a message but one."""
-    for field, value in source.ListFields() if source is not None else ():
-        if field.name == left_out:
-            continue
-        if field.message_type is not None:
-            getattr(target, field.name).CopyFrom(value)
-        else:
-            setattr(target, field.name, value)
-    return target
-
-
 def _outgoing(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
     """Return the record as it leaves. A failure here costs the explanation, never the record."""
     try:
-        return _enrich(_came(enriched), enriched, shape, style)
+        return _enrich(enriched, shape, style)
     except Exception as error:  # see the docstring
         _log.exception("a record could not be written as %s and passes as it came", shape)
         return _as_it_came(enriched, f"{type(error).__name__}: {error}")
 
 
+def _head(enriched: Enriched) -> LogRecord:
+    """Return the record as it came, as one that may be changed; only its time where it did not come by OTLP."""
+    record = LogRecord()
+    record.CopyFrom(_origin(enriched).record)
+    if enriched.record.time is not None and _origin(enriched) is _NO_ORIGIN:
+        record.time_unix_nano = _nanoseconds(enriched.record.time)
+    return record
+
+
 def _came(enriched: Enriched) -> LogRecord:
-    """Return the record as it came, as one that may be changed."""
-    record, line = LogRecord(), enriched.record.line
-    if isinstance(enriched.record.origin, OtlpOrigin):
-        record.CopyFrom(enriched.record.origin.record)
-    elif line is not None and is_clean(line):
-        record.body.string_value = line
-    elif line is not None:
-        record.body.bytes_value = _received(line)
-    return record
-
-
-def _received(text: str) -> bytes:
-    """Return the bytes that a text was; a surrogate that stands for no byte can only come from a JSON escape."""
+    """Return the record as it came, as one that may be changed; where it did not come by OTLP it is written as such."""
+    record, came = _head(enriched), enriched.record
+    if _origin(enriched) is not _NO_ORIGIN:
+        return record
     try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-def _written(enriched: Enriched) -> LogRecord:
-    """Return a record that came by no protocol, with its time and its fields."""
-    came = enriched.record
-    record = _came(enriched)
-    if came.time is not None:
-        record.time_unix_nano = _nanoseconds(came.time)
-    if came.line_key is not None:
-        _set_received(record.body, came.fields)
-    else:
-        for name, value in came.fields.items():
-            _set_received(record.attributes.add(key=escape(str(name))).value, value)
+        _write(record, came)
+    except Exception as error:  # one record must not cost another
+        _log.warning("the agent's fields of a record cannot be kept: %s: %s", type(error).__name__, error)
+        record.ClearField("attributes")
+        record.body.Clear()
+        set_any(record.body, came.line)
     return record
 
 
-def _set_received(target: AnyValue, value: Any) -> None:
-    """Set a value to what was received; text that is not UTF-8 is kept as its bytes."""
-    if isinstance(value, str) and not is_clean(value):
-        target.bytes_value = _received(value)
-    elif isinstance(value, bytes):
-        target.bytes_value = value
-    elif isinstance(value, Mapping):
-        target.kvlist_value.SetInParent()
-        for name, item in value.items():
-            _set_received(target.kvlist_value.values.add(key=escape(str(name))).value, item)
-    elif isinstance(value, list | tuple):
-        target.array_value.SetInParent()
-        for item in value:
-            _set_received(target.array_value.values.add(), item)
-    else:
-        set_any(target, value)
+def _write(record: LogRecord, came: Record) -> None:
+    """Set body and attributes."""
+    if came.line_key is not None:
+        set_any(record.body, came.fields)
+        return
+    if came.line is not None:
+        set_any(record.body, came.line)
+    for name, value in came.fields.items():
+        set_any(add_pair(record.attributes, name), value)
 
 
 def _as_it_came(enriched: Enriched, problem: str) -> LogRecord:
@@ -221,7 +190,8 @@ def _as_it_came(enriched: Enriched, problem: str) -> LogRecord:
     return record
 
 
-def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
+def _enrich(enriched: Enriched, shape: Shape, style: AttributeStyle) -> LogRecord:
+    record = _head(enriched) if shape == "document" else _came(enriched)
     if enriched.match is not None:
         _add_header(record, enriched)
     if shape == "document":
@@ -232,7 +202,7 @@ def _enrich(record: LogRecord, enriched: Enriched, shape: Shape, style: Attribut
     if enriched.outcome is Outcome.UNKNOWN:
         _note(record, {name: enriched.fields[name] for name in _NOTES if name in enriched.fields}, style)
         return record
-    is_told = record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"])
+    is_told = record.time_unix_nano and record.time_unix_nano == _nanoseconds(enriched.fields["@timestamp"])
     if style == "nested":
         tops = {name.partition(".")[0] for name in enriched.fields} | {"labels"}
         nested = document(enriched)
@@ -274,8 +244,10 @@ def _add_header(record: LogRecord, enriched: Enriched) -> None:
 
 
 def _nanoseconds(when: datetime) -> int:
-    since = when - datetime(1970, 1, 1, tzinfo=UTC)
-    return max(0, (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000)
+    """Return a time in nanoseconds since 1970; 0, which is none, for one that OTLP has no place for."""
+    since = (when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH
+    nanoseconds = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    return nanoseconds if nanoseconds in _TIMES else 0
 
 
 def _dotted(fields: Mapping[str, Any], agent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -294,12 +266,9 @@ def _set_attributes(record: LogRecord, values: Mapping[str, Any]) -> None:
     """Set attributes; one that is there under the same name is replaced."""
     there = {pair.key: pair for pair in record.attributes}
     for name, value in values.items():
-        pair = there.get(name)
-        if pair is None:
-            pair = record.attributes.add()
-            pair.key = name
-        pair.value.Clear()
-        set_any(pair.value, value)
+        target = there[name].value if name in there else add_pair(record.attributes, name)
+        target.Clear()
+        set_any(target, value)
 
 
 def _drop_attributes(record: LogRecord, names: Mapping[str, Any]) -> None:

@@ -13,49 +13,58 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from lexilog.enrich.escape import escape, is_clean
 
-__all__ = ["repair"]
+__all__ = ["parse_request", "request_class"]
 
 _REQUEST = "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest"
 _ANY_VALUE = "opentelemetry.proto.common.v1.AnyValue"
 
 
-def repair(data: bytes) -> bytes:
-    """Return the same request with all its text in UTF-8.
+def parse_request(data: bytes) -> ExportLogsServiceRequest:
+    """Return a request; text in it that is not UTF-8 is mended.
 
     Raises:
-        google.protobuf.message.DecodeError: the bytes are no such request at all.
+        google.protobuf.message.DecodeError: the bytes are no such request, or part of it is nested too deep.
     """
-    request = _lenient_request().FromString(data)
+    try:
+        return ExportLogsServiceRequest.FromString(data)
+    except DecodeError:
+        request = request_class().FromString(data)
     _repair(request)
-    mended: bytes = request.SerializeToString()
-    return mended
+    return ExportLogsServiceRequest.FromString(request.SerializeToString())
 
 
 @cache
-def _lenient_request() -> Any:
+def request_class(opaque: frozenset[str] = frozenset()) -> Any:
+    """Return the class of requests in which each string field is a bytes field.
+
+    Args:
+        opaque: message fields that are bytes fields too, as ``Message.field``; on the wire they too are the same.
+    """
     pool = DescriptorPool()
-    _add(pool, logs_service_pb2.DESCRIPTOR, set())
+    _add(pool, logs_service_pb2.DESCRIPTOR, opaque, set())
     return GetMessageClass(pool.FindMessageTypeByName(_REQUEST))
 
 
-def _add(pool: DescriptorPool, file: FileDescriptor, done: set[str]) -> None:
+def _add(pool: DescriptorPool, file: FileDescriptor, opaque: frozenset[str], done: set[str]) -> None:
     if file.name in done:
         return
     done.add(file.name)
     for needed in file.dependencies:
-        _add(pool, needed, done)
+        _add(pool, needed, opaque, done)
     copy = FileDescriptorProto()
     file.CopyToProto(copy)
     for message in copy.message_type:
         for field in message.field:
-            if field.type == FieldDescriptorProto.TYPE_STRING:
+            if field.type == FieldDescriptorProto.TYPE_STRING or f"{message.name}.{field.name}" in opaque:
                 field.type = FieldDescriptorProto.TYPE_BYTES
+                field.ClearField("type_name")
     pool.Add(copy)
 
 

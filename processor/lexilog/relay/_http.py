@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
-import math
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -18,19 +17,23 @@ import aiohttp
 from yarl import URL
 
 from lexilog.errors import RelayError, SettingsError
+from lexilog.relay._text import seconds
 
-__all__ = ["Answer", "HttpClient", "check_headers", "excerpt", "parse_url", "seconds", "secrets_in"]
+__all__ = [
+    "Answer",
+    "HttpClient",
+    "check_headers",
+    "connection_problem",
+    "parse_url",
+]
 
 # Two fifths of the time of zlib's default, 6, for a sixth more bytes; measured on documents of this package.
 _GZIP_LEVEL = 3
-# The longest wait that a next hop can ask for, in seconds.
-_LONGEST_WAIT = 3600.0
-_LONGEST_EXCERPT = 300
-# A word of a header that is shorter than this is no secret, and may stand in any text.
-_SHORTEST_SECRET = 8
 # RFC 9110, section 5.6.2: token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+# How OpenSSL says that an answer is not TLS; the latter since its version 3.2.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 _OWN_HEADERS = frozenset({"content-encoding", "content-length", "content-type", "transfer-encoding"})
 
 
@@ -102,7 +105,15 @@ class HttpClient:
                 f"relay {self._name}: ca_file {self._ca_file}: cannot be read as PEM certificates: {error}"
             ) from error
 
-    async def post(self, url: URL, body: bytes, content_type: str, *, plain: bool = False) -> Answer:
+    async def post(
+        self,
+        url: URL,
+        body: bytes,
+        content_type: str,
+        *,
+        plain: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Post a body and return the answer, whatever its status.
 
         Args:
@@ -110,11 +121,12 @@ class HttpClient:
             body: the body, as it is before compression.
             content_type: its media type.
             plain: do not compress it.
+            headers: of this request alone, beside those of each.
 
         Raises:
             RelayError: there was no whole answer.
         """
-        headers = {"Content-Type": content_type}
+        headers = {**(headers or {}), "Content-Type": content_type}
         if self._gzip and not plain:
             body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
@@ -129,7 +141,7 @@ class HttpClient:
         except TimeoutError as error:
             raise RelayError(f"{where}: no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host name that DNS cannot hold
-            raise RelayError(f"{where}: {error or type(error).__name__}") from error
+            raise RelayError(f"{where}: {connection_problem(error)}") from error
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -158,6 +170,18 @@ def parse_url(name: str, setting: str, text: str) -> URL:
     return url
 
 
+def connection_problem(error: Exception) -> str:
+    """Return why there was no answer; where the server does not seem to speak TLS, it says so."""
+    if not isinstance(error, aiohttp.ClientConnectorError) or isinstance(error, aiohttp.ClientConnectorDNSError):
+        return str(error) or type(error).__name__
+    cause = error.os_error
+    # A connection that is refused is no reset: this one was there, and ended while TLS was set up.
+    is_cut = isinstance(cause, ConnectionResetError)
+    hint = "; no TLS there?" if is_cut or (isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS) else ""
+    told = str(cause) or ("the server closed the connection" if is_cut else type(cause).__name__)
+    return f"Cannot connect to host {error.host}:{error.port}: {told}{hint}"
+
+
 def check_headers(name: str, headers: Mapping[str, str]) -> None:
     """See that headers can be sent.
 
@@ -174,24 +198,6 @@ def check_headers(name: str, headers: Mapping[str, str]) -> None:
                 f"relay {name}: header {key!r}: its value is empty, or has a line break, a blank at an end or a "
                 "character that is not ASCII"
             )
-
-
-def excerpt(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a server's words on one line, cut to size, without the secrets that it may have repeated."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    words = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _LONGEST_EXCERPT]).split())
-    return words if len(words) <= _LONGEST_EXCERPT else f"{words[:_LONGEST_EXCERPT]}…"
-
-
-def secrets_in(values: Iterable[str]) -> list[str]:
-    """Return the words of header values that no message may hold."""
-    return [word for value in values for word in value.split() if len(word) >= _SHORTEST_SECRET]
-
-
-def seconds(value: float) -> float:
-    """Return a wait that a server asks for, kept within bounds."""
-    return 0.0 if math.isnan(value) else min(max(value, 0.0), _LONGEST_WAIT)
 
 
 def _retry_after(text: str | None) -> float | None:

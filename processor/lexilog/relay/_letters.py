@@ -33,7 +33,7 @@ class Origin(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class Letter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record that was refused, as one line of a file.
 
     Attributes:
@@ -43,6 +43,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         id: its stable id (``event.id``), if it has one.
         document: the document that was refused, for people.
         origin: the record as it was received.
+        problem: what the door could not read of it (`Record.problem`); left out where there is none.
     """
 
     time: datetime
@@ -51,6 +52,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     document: msgspec.Raw
     origin: Origin
+    problem: str | None = None
 
 
 class BrokenLetter(NamedTuple):
@@ -73,7 +75,7 @@ _decoder = msgspec.json.Decoder(Letter)
 
 def write_letter(relay: str, refusal: Refusal, now: datetime) -> Letter:
     """Return the letter of a record that a relay has refused just now."""
-    number = refusal.record.record.id
+    number, problem = refusal.record.record.id, refusal.record.record.problem
     return Letter(
         time=now,
         relay=escape(relay),
@@ -81,6 +83,7 @@ def write_letter(relay: str, refusal: Refusal, now: datetime) -> Letter:
         id=None if number is None else escape(number),
         document=msgspec.Raw(encode_json(refusal.record)),
         origin=_pack(refusal.record),
+        problem=None if problem is None else escape(problem),
     )
 
 
@@ -108,7 +111,8 @@ def unpack(letter: Letter, body_keys: Sequence[str] = BODY_KEYS) -> Record:
     if protocol is None:
         known = ", ".join(_PROTOCOLS)
         raise OriginError(f"a dead letter's protocol is '{letter.origin.protocol}': known are {known}")
-    return protocol.unpack(letter.origin.data, body_keys, letter.id)
+    record = protocol.unpack(letter.origin.data, body_keys, letter.id)
+    return record if letter.problem is None else msgspec.structs.replace(record, problem=letter.problem)
 
 
 def _pack(enriched: Enriched) -> Origin:

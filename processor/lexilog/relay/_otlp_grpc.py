@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.errors import RelayError, SettingsError
 from lexilog.otlp import SERVICE
-from lexilog.relay._http import check_headers, excerpt, seconds, secrets_in
+from lexilog.relay._http import check_headers
+from lexilog.relay._text import excerpt, seconds, secrets_in
 from lexilog.relay.base import Refused
 from lexilog.relay.settings import OtlpSettings
 

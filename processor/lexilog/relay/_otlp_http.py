@@ -8,7 +8,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from yarl import URL
 
 from lexilog.errors import RelayError
-from lexilog.relay._http import Answer, HttpClient, excerpt, parse_url, secrets_in
+from lexilog.relay._http import Answer, HttpClient, parse_url
+from lexilog.relay._text import excerpt, secrets_in
 from lexilog.relay.base import Refused
 from lexilog.relay.settings import OtlpSettings
 

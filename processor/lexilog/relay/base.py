@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from lexilog.model import Enriched
@@ -32,6 +32,21 @@ class Delivery(NamedTuple):
     stored: tuple[Refusal, ...] = ()
     unnamed: int = 0
     message: str = ""
+
+    @classmethod
+    def sum(cls, deliveries: Iterable[Delivery]) -> Delivery:
+        """Return what became of several shares or pieces together; a record that is named twice counts once."""
+        deliveries = list(deliveries)
+        return cls(
+            refused=_unique(refusal for one in deliveries for refusal in one.refused),
+            stored=_unique(refusal for one in deliveries for refusal in one.stored),
+            unnamed=sum(one.unnamed for one in deliveries),
+            message="; ".join(dict.fromkeys(one.message for one in deliveries if one.message)),
+        )
+
+
+def _unique(refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    return tuple({id(refusal.record): refusal for refusal in refusals}.values())
 
 
 class Relay(ABC):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import logging
 import random
 import re
 import ssl
@@ -16,15 +17,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from aiohttp import ClientConnectorError
 from elastic_transport import NodeConfig
 from elastic_transport.client_utils import url_to_node_config
-from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, UnsupportedProductError
-from msgspec import Struct
+from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, SerializationError, UnsupportedProductError
 
 from lexilog.enrich.document import encode_finished
 from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
-from lexilog.relay._http import excerpt, parse_url, seconds, secrets_in
+from lexilog.relay._bulk import Answer, Result, error_in
+from lexilog.relay._http import connection_problem, parse_url
+from lexilog.relay._text import excerpt, seconds, secrets_in
 from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate
 from lexilog.relay.settings import ElasticsearchSettings
 
@@ -43,91 +46,29 @@ _PARAMETERS = {
     "require_data_stream": "true",
     "filter_path": "items.create.status,items.create.error.type,items.create.error.reason,items.create.error.caused_by",
 }
-# Types of errors that the operator mends, and how. A record is never to blame for these, whatever their status is.
-_MENDED = {
-    "cluster_block_exception": "lift the block",
-    "index_closed_exception": "open the index",
-    "index_not_found_exception": "install the index template that makes it a data stream",
-    "media_type_header_exception": "the cluster must be Elasticsearch 9 or newer",
-    "resource_not_found_exception": "remove the plain index, and install the index template",
-    "security_exception": "check the credentials, and their privileges create_doc and auto_configure",
-    "validation_exception": "the cluster is at the limit that it names",
-}
-# The same for errors whose type says too little.
-_MENDED_REASONS = {
-    "pipeline with id [": "install the ingest pipeline that the index template names",
-    "unrecognized parameter": "the cluster must be Elasticsearch 9 or newer",
-}
-
-
-class _Error(Struct, frozen=True):
-    """What Elasticsearch says went wrong."""
-
-    type: str
-    reason: str | None = None
-    caused_by: _Error | None = None
-
-    def __str__(self) -> str:
-        text = f"{self.type}: {self.reason}" if self.reason else self.type
-        cause = self.caused_by
-        while cause is not None:
-            if cause.reason and cause.reason not in text:
-                text += f": {cause.reason}"
-            cause = cause.caused_by
-        return text
-
-    @property
-    def remedy(self) -> str | None:
-        """What the operator has to do; None where a record may be to blame."""
-        by_reason = (remedy for part, remedy in _MENDED_REASONS.items() if part in (self.reason or ""))
-        return _MENDED.get(self.type) or next(by_reason, None)
-
-
-class _Result(Struct, frozen=True):
-    status: int
-    error: _Error = _Error("no reason given")
-
-    @property
-    def is_taken(self) -> bool:
-        """The cluster has the document; 409 says that it had it before."""
-        return self.status < 300 or self.status == 409
-
-    @property
-    def is_busy(self) -> bool:
-        return self.status == 429 or self.status >= 500
-
-
-class _Created(Struct, frozen=True):
-    create: _Result
-
-
-class _Answer(Struct, frozen=True):
-    items: list[_Created]
-
-
-class _Failed(Struct, frozen=True):
-    error: _Error | str
 
 
 class _Item(NamedTuple):
-    """A record, and its two lines in a bulk request."""
+    """A record, its two lines in a bulk request, and the data stream where its agent has chosen one."""
 
     record: Enriched
     lines: bytes
+    chosen: str | None
 
 
 class ElasticsearchRelay(Relay):
     """Creates one document per record in the data stream that the record names (``data_stream.*``).
 
     A record that names none, as one that no catalogue knows, goes to ``logs-lexilog.unknown-default``; a part of the
-    name that no data stream can have is replaced by that part of it.
+    name that no data stream of logs can have is replaced by that part of it.
 
     The document's ``_id`` is the record's ``event.id``: when a sender repeats a batch the cluster answers 409 to the
     documents that it has, which counts as taken. An ``_id`` is unique in one backing index only, so what is repeated
     after a rollover of the data stream is written twice.
 
     Documents that the cluster is too busy for are sent again by themselves. A document that it cannot read is refused
-    with its reason; whatever the operator has to mend keeps the batch with the sender.
+    with its reason; whatever the operator has to mend keeps the batch with the sender. Where an agent has chosen a
+    data stream that has no index template, or that the credentials may not write to, its record is refused.
 
     Args:
         name: of the relay, for messages.
@@ -143,6 +84,7 @@ class ElasticsearchRelay(Relay):
 
     async def open(self) -> None:
         """Make the client; it connects when it is first used."""
+        _quieten_client()
         settings = self._settings
         urls = [parse_url(self._name, "urls", url) for url in settings.urls]
         self._where = f"relay {self._name}: {', '.join(url.host_port_subcomponent or '' for url in urls)}"
@@ -218,13 +160,16 @@ class ElasticsearchRelay(Relay):
         for attempt in range(self._settings.attempts):
             if attempt:
                 await asyncio.sleep(_pause(attempt))
-            results = await self._bulk(items)
+            results, size = await self._bulk(items), sum(len(item.lines) for item in items)
             busy = []
             for item, result in zip(items, results, strict=True):
+                if result.error.is_too_large(size):
+                    # What goes to one shard is one operation: it fails as a whole, and may fit in halves.
+                    raise Refused(self._readable(result.error))
                 if result.is_busy:
                     busy.append((item, result))
                 elif not result.is_taken:
-                    refused.append(Refusal(item.record, self._refusal(result)))
+                    refused.append(Refusal(item.record, self._refusal(result, item.chosen)))
             if not busy:
                 return refused
             items = [item for item, _ in busy]
@@ -232,18 +177,20 @@ class ElasticsearchRelay(Relay):
         problem = f"{len(items)} documents not taken in {self._settings.attempts} attempts: {status}"
         raise RelayError(f"{self._where}: {problem} {self._readable(error)}")
 
-    def _refusal(self, result: _Result) -> str:
+    def _refusal(self, result: Result, chosen: str | None) -> str:
         """Return why a document will never be taken.
 
         Raises:
             RelayError: it is not the document's fault.
         """
         text, remedy = self._readable(result.error), result.error.remedy
+        if chosen is not None and result.is_about(chosen):
+            return f"{text}; the agent chose this data stream"
         if remedy is not None or result.status in (401, 403, 404):
             raise RelayError(f"{self._where}: {result.status} {text}" + (f"; {remedy}" if remedy else ""))
         return text
 
-    async def _bulk(self, items: Sequence[_Item]) -> list[_Result]:
+    async def _bulk(self, items: Sequence[_Item]) -> list[Result]:
         """Send one request; return one result for each document, in order.
 
         Raises:
@@ -257,23 +204,24 @@ class ElasticsearchRelay(Relay):
             response = await self._client.perform_request(
                 "POST", "/_bulk", params=_PARAMETERS, headers=_HEADERS, body=body
             )
-            results = [item.create for item in msgspec.convert(response.body, _Answer).items]
+            results = [item.create for item in msgspec.convert(response.body, Answer).items]
         except Exception as error:  # the client has no common class for what it raises
-            raise self._failure(error) from error
+            raise self._failure(error, len(body)) from error
         if len(results) != len(items):
             problem = f"the answer is about {len(results)} documents, the request had {len(items)}"
             raise RelayError(f"{self._where}: {problem}")
         return results
 
-    def _failure(self, error: Exception) -> RelayError | Refused:
-        """Return what the failure of a whole request means."""
+    def _failure(self, error: Exception, size: int) -> RelayError | Refused:
+        """Return what the failure of a whole request of so many bytes means."""
         wait = 1.0
         if isinstance(error, UnsupportedProductError):
             problem = "the server is not Elasticsearch, says its answer (no header X-Elastic-Product); check urls"
         elif isinstance(error, ApiError):
-            found, status = _error_in(error.body), error.status_code
+            found, status = error_in(error.body), error.status_code
             text = f"HTTP {status}: {self._readable(found or error.body or 'no reason given')}"
-            if status == 413 or (status == 400 and found is not None and found.remedy is None):
+            is_unfit = found is not None and (found.is_too_large(size) or (status == 400 and not found.remedy))
+            if status == 413 or is_unfit:
                 return Refused(text)
             problem = f"{text}; {found.remedy}" if found is not None and found.remedy else text
             wait = _retry_after(error.meta.headers.get("retry-after"))
@@ -281,8 +229,10 @@ class ElasticsearchRelay(Relay):
             problem = f"no answer within {self._settings.timeout:g} s"
         elif isinstance(error, msgspec.ValidationError):
             problem = f"the answer is not one to a bulk request: {error}"
+        elif isinstance(error, SerializationError):
+            problem = f"the server does not answer like Elasticsearch; check urls: {self._readable(error.message)}"
         else:
-            problem = f"{type(error).__name__}: {self._readable(getattr(error, 'message', error))}"
+            problem = f"{type(error).__name__}: {self._readable(_problem(error))}"
         return RelayError(f"{self._where}: {problem}", wait)
 
     def _readable(self, words: object) -> str:
@@ -296,6 +246,13 @@ class ElasticsearchRelay(Relay):
             await client.close()
 
 
+def _quieten_client() -> None:
+    """Leave it to the relay to tell what the client would: a line for each request, and for each that fails."""
+    log = logging.getLogger("elastic_transport")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.ERROR)
+
+
 def _node(url: str, context: ssl.SSLContext | None) -> NodeConfig:
     node = url_to_node_config(url, use_default_ports_for_scheme=True)
     return dataclasses.replace(node, ssl_context=context) if node.scheme == "https" else node
@@ -306,7 +263,9 @@ def _item(record: Enriched) -> _Item:
     action = {"_index": stream}
     if isinstance(key := record.fields.get("event.id"), str):
         action["_id"] = key
-    return _Item(record, msgspec.json.encode({"create": action}) + b"\n" + document + b"\n")
+    ours = "-".join(record.fields.get(f"data_stream.{part}", default) for part, default in _DEFAULTS.items())
+    lines = msgspec.json.encode({"create": action}) + b"\n" + document + b"\n"
+    return _Item(record, lines, None if stream in (ours, "-".join(_DEFAULTS.values())) else stream)
 
 
 def _name_stream(document: dict[str, Any]) -> str:
@@ -316,6 +275,8 @@ def _name_stream(document: dict[str, Any]) -> str:
     for part, default in _DEFAULTS.items():
         flat = document.pop(f"data_stream.{part}", None)
         nested[part] = next((text for text in (nested.get(part), flat) if _is_name(text)), default)
+    # What goes through here are logs, and templates for other types are made for something else.
+    nested["type"] = _DEFAULTS["type"]
     document["data_stream"] = nested
     return "-".join(nested[part] for part in _DEFAULTS)
 
@@ -324,13 +285,11 @@ def _is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and text == text.lower()
 
 
-def _error_in(body: Any) -> _Error | None:
-    """Return the error that the body of an answer tells; None where it is not Elasticsearch's."""
-    try:
-        error = msgspec.convert(body, _Failed).error
-    except msgspec.ValidationError:
-        return None
-    return error if isinstance(error, _Error) else None
+def _problem(error: Exception) -> str:
+    """Return what a failure of the client says; the one of the connection is behind its own."""
+    if isinstance(error.__context__, ClientConnectorError):
+        return connection_problem(error.__context__)
+    return str(getattr(error, "message", error))
 
 
 def _pause(attempt: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
@@ -25,6 +26,8 @@ __all__ = ["FileRelay", "StdoutRelay"]
 
 # Seconds that a close waits for a write that hangs, as one to a full pipe does.
 _PATIENCE = 1.0
+# Records between two looks at what else there is to do.
+_SLICE = 100
 # How often a batch is written anew because somebody has removed the file meanwhile.
 _ATTEMPTS = 3
 # Permissions of a new file, less the umask.
@@ -48,15 +51,32 @@ class _LineRelay(Relay):
         self._place = place
         self._file: io.FileIO | None = None
         self._is_open = False
-        # Held by the thread that writes: a call that is cancelled leaves its thread behind, and the next one waits.
+        # One batch at a time: where a write hangs the others wait here, and not each in a thread of its own.
+        self._free = asyncio.Lock()
+        # Held by the thread that writes: a call that is cancelled leaves its thread behind.
         self._turn = threading.Lock()
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Append the batch and wait until the system has it."""
-        lines = b"".join(encode_json(enriched) + b"\n" for enriched in batch)
-        if lines:
-            await in_thread(lambda: self._append(lines))
+        if not batch:
+            return Delivery()
+        await self._free.acquire()
+        # It ends with the write, also where nobody waits for it any more.
+        write = asyncio.create_task(self._write_batch(batch))
+        write.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(write)
         return Delivery()
+
+    async def _write_batch(self, batch: Sequence[Enriched]) -> None:
+        try:
+            lines = []
+            for number, enriched in enumerate(batch, 1):
+                lines.append(encode_json(enriched) + b"\n")
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
+            await in_thread(lambda: self._append(b"".join(lines)))
+        finally:
+            self._free.release()
 
     def _append(self, lines: bytes) -> None:
         with self._turn:
@@ -91,6 +111,9 @@ class _LineRelay(Relay):
 
     async def close(self) -> None:
         """Close the file, unless a write to it hangs."""
+        await in_thread(self._close)
+
+    def _close(self) -> None:
         if self._turn.acquire(timeout=_PATIENCE):
             try:
                 self._is_open = False
@@ -132,7 +155,9 @@ class FileRelay(_LineRelay):
 
     def _open_file(self) -> io.FileIO:
         self._let_go()
-        file = io.FileIO(self._path, "ab", opener=lambda path, flags: os.open(path, flags, self._mode))
+        # Without waiting: a pipe that nobody reads is an error, and no reason to hang.
+        file = io.FileIO(self._path, "ab", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK, self._mode))
+        os.set_blocking(file.fileno(), True)
         try:
             self._status = os.fstat(file.fileno())
             if self._is_regular:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError, RelayError, SettingsError
 from lexilog.forward.codec import Entries, ForwardOrigin, pack_entry
 from lexilog.forward.handshake import HandshakeError, check_pong, is_helo, make_nonce, make_ping, read_helo
 from lexilog.forward.wire import ANSWERS, MessageReader, Pairs, pack_message, unpack
 from lexilog.model import Enriched
+from lexilog.relay._text import excerpt
 from lexilog.relay.base import Delivery, Refusal, Relay
 from lexilog.relay.settings import ForwardSettings
 
@@ -24,7 +24,6 @@ _BLOCK = 4096
 _HOSTNAME = "lexilog-relay"
 # An acknowledgement or a part of the handshake has a few hundred bytes.
 _LONGEST_ANSWER = 65_536
-_LONGEST_EXCERPT = 200
 
 
 class ForwardRelay(Relay):
@@ -231,7 +230,7 @@ def _has_names(pairs: Pairs) -> bool:
 def _problem(error: BaseException, timeout: float) -> str | None:
     """Return why a message was not taken; None for what is no answer of the next hop."""
     if isinstance(error, HandshakeError):
-        return f"the handshake failed: {escape(str(error))[:_LONGEST_EXCERPT]}; check shared_key on both sides"
+        return f"the handshake failed: {excerpt(str(error))}; check shared_key on both sides"
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s"
     if isinstance(error, OriginError):

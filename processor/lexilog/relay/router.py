@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from lexilog.errors import RelayError
 from lexilog.model import Enriched
-from lexilog.relay.base import Delivery, Refusal, Relay
+from lexilog.relay.base import Delivery, Relay
+from lexilog.relay.best_effort import BestEffort
 from lexilog.relay.dead_letters import DeadLetters
 from lexilog.relay.settings import Route
 
 __all__ = ["Router"]
 
-# Records that wait for a relay that is not required; what comes when it is so far behind is gone.
-_PENDING = 50_000
 # Ids that are remembered for a relay that took its share of a batch while another did not.
 _REMEMBERED = 200_000
-# Seconds that a stop waits for relays that are not required.
-_PATIENCE = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +31,7 @@ class Router(Relay):
 
     Args:
         relays: by name.
-        optional: names of those that are not required: they get records when the others have them, and what they do
-            not take is counted in `lost` and gone.
+        optional: names of those that are not required.
         routes: a record takes the first that it fits; by default every relay has every record.
         dead_letters: keeps what a relay will never take; without it the sender is told.
     """
@@ -49,14 +44,11 @@ class Router(Relay):
         routes: Sequence[Route] = (),
         dead_letters: DeadLetters | None = None,
     ) -> None:
-        self.lost: Counter[str] = Counter()
         self._relays = dict(relays)
-        self._optional = frozenset(optional)
+        self._optional = {name: BestEffort(name, relays[name]) for name in optional}
         self._routes = tuple(routes) or (Route(to=tuple(relays)),)
         self._dead_letters = dead_letters
-        self._confirmed: dict[str, dict[str, None]] = {name: {} for name in relays}
-        self._pending: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._confirmed: dict[str, dict[str | None, None]] = {name: {} for name in relays}
 
     async def open(self) -> None:
         """Open every relay and the dead letters; those that were opened are closed again where one cannot be."""
@@ -79,17 +71,17 @@ class Router(Relay):
         """Deliver to all relays at once, and wait for those that are required."""
         shares = self._shares(batch)
         required = [name for name in shares if name not in self._optional]
-        work = (self._hand(name, self._unconfirmed(name, shares[name])) for name in required)
+        work = (self._hand(name, shares[name], alone=len(required) == 1) for name in required)
         outcomes = await asyncio.gather(*work, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for name, outcome in zip(required, outcomes, strict=True):
-            if isinstance(outcome, Delivery):
-                self._remember(name, shares[name], outcome, keep=bool(failures))
         if failures:
             raise _joined(failures)
-        for name in shares.keys() & self._optional:
-            self._offer(name, shares[name])
-        return _sum([outcome for outcome in outcomes if isinstance(outcome, Delivery)])
+        for name, share in shares.items():
+            if name in self._optional:
+                self._optional[name].offer(share)
+            else:
+                self._forget(name, share)
+        return Delivery.sum(outcome for outcome in outcomes if isinstance(outcome, Delivery))
 
     def _shares(self, batch: Sequence[Enriched]) -> dict[str, list[Enriched]]:
         """Return the records of each relay, in order; relays without any are not among them."""
@@ -100,92 +92,51 @@ class Router(Relay):
                 shares.setdefault(name, []).append(enriched)
         return shares
 
-    async def _hand(self, name: str, share: list[Enriched]) -> Delivery:
-        if not share:
-            return Delivery()
-        delivery = await self._relays[name].deliver(share)
-        if not (delivery.refused and self._dead_letters):
-            return delivery
-        try:
-            await self._dead_letters.add(name, delivery.refused)
-        except RelayError:
-            self._remember(name, share, delivery, keep=True)
-            raise
-        _log.warning(
-            "relay %s refused %d records for good; they are among the dead letters: %s",
-            name,
-            len(delivery.refused),
-            delivery.refused[0].reason,
-        )
-        return delivery._replace(refused=(), stored=delivery.refused)
-
-    def _unconfirmed(self, name: str, share: list[Enriched]) -> list[Enriched]:
+    async def _hand(self, name: str, share: list[Enriched], *, alone: bool) -> Delivery:
+        """Deliver what a relay has not confirmed yet, and put what it refuses among the dead letters."""
         confirmed = self._confirmed[name]
-        return [one for one in share if one.record.id not in confirmed] if confirmed else share
+        share = [one for one in share if one.record.id not in confirmed] if confirmed else share
+        delivery = await self._relays[name].deliver(share) if share else Delivery()
+        if delivery.refused and self._dead_letters:
+            self._remember(name, share, delivery)
+            await self._dead_letters.add(name, delivery.refused)
+            _log.warning(
+                "relay %s refused %d records for good; they are among the dead letters: %s",
+                name,
+                len(delivery.refused),
+                delivery.refused[0].reason,
+            )
+            delivery = delivery._replace(refused=(), stored=delivery.refused)
+        if not alone:
+            self._remember(name, share, delivery)
+        return delivery
 
-    def _remember(self, name: str, share: list[Enriched], delivery: Delivery, *, keep: bool) -> None:
-        """Remember that a relay has its share of a batch that comes again, or forget it when the batch is through.
+    def _remember(self, name: str, share: list[Enriched], delivery: Delivery) -> None:
+        """Remember that a relay has its share, in case the batch comes again because of another.
 
         What it has refused, and is not among the dead letters, is not remembered: that has still to be told or stored.
         """
-        confirmed = self._confirmed[name]
-        if (not keep and not confirmed) or delivery.unnamed:
+        if delivery.unnamed:
             return
         refused = {refusal.record.record.id for refusal in delivery.refused}
-        for number in (enriched.record.id for enriched in share):
-            if number is None or number in refused:
-                continue
-            confirmed.pop(number, None)
-            if keep:
-                confirmed[number] = None
+        confirmed = self._confirmed[name]
+        for enriched in share:
+            if enriched.record.id is not None and enriched.record.id not in refused:
+                confirmed[enriched.record.id] = None
         while len(confirmed) > _REMEMBERED:
             del confirmed[next(iter(confirmed))]
 
-    def _offer(self, name: str, share: list[Enriched]) -> None:
-        """Hand records to a relay that is not required, without waiting for it."""
-        if self._pending[name] + len(share) > _PENDING:
-            self._lose(name, len(share), "it is too far behind")
-            return
-        self._pending[name] += len(share)
-        task = asyncio.create_task(self._try(name, share))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _try(self, name: str, share: list[Enriched]) -> None:
-        try:
-            delivery = await self._relays[name].deliver(share)
-        except RelayError as error:
-            self._lose(name, len(share), str(error))
-        except asyncio.CancelledError:
-            self._lose(name, len(share), "the server stops")
-            raise
-        except Exception as error:
-            _log.exception("relay %s, which is not required, failed", name)
-            self._lose(name, len(share), f"{type(error).__name__}: {error}")
-        else:
-            if refused := len(delivery.refused) + delivery.unnamed:
-                reason = delivery.refused[0].reason if delivery.refused else delivery.message
-                self._lose(name, refused, reason)
-        finally:
-            self._pending[name] -= len(share)
-
-    def _lose(self, name: str, count: int, why: str) -> None:
-        self.lost[name] += count
-        _log.warning("relay %s, which is not required, has not taken %d records: %s", name, count, why)
+    def _forget(self, name: str, share: list[Enriched]) -> None:
+        """Forget a batch that is through."""
+        if confirmed := self._confirmed[name]:
+            for enriched in share:
+                confirmed.pop(enriched.record.id, None)
 
     async def close(self) -> None:
         """Wait a moment for relays that are not required, and close all."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_PATIENCE)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=_PATIENCE)
+        await asyncio.gather(*(relay.close() for relay in self._optional.values()))
         for relay in self._relays.values():
             await relay.close()
-        for name, count in self.lost.items():
-            _log.warning("relay %s, which is not required, has not taken %d records in all", name, count)
-        self.lost.clear()
 
 
 def _fits(enriched: Enriched, route: Route) -> bool:
@@ -201,15 +152,3 @@ def _joined(failures: list[BaseException]) -> RelayError:
     texts = (str(one) if isinstance(one, RelayError) else f"{type(one).__name__}: {one}" for one in failures)
     waits = [one.retry_after for one in failures if isinstance(one, RelayError)]
     return RelayError("; ".join(texts), max(waits, default=1.0))
-
-
-def _sum(deliveries: list[Delivery]) -> Delivery:
-    def unique(refusals: list[Refusal]) -> tuple[Refusal, ...]:
-        return tuple({id(refusal.record): refusal for refusal in refusals}.values())
-
-    return Delivery(
-        refused=unique([refusal for delivery in deliveries for refusal in delivery.refused]),
-        stored=unique([refusal for delivery in deliveries for refusal in delivery.stored]),
-        unnamed=sum(delivery.unnamed for delivery in deliveries),
-        message="; ".join(dict.fromkeys(delivery.message for delivery in deliveries if delivery.message)),
-    )

@@ -17,7 +17,8 @@ from lexilog.enrich.document import encode_json
 from lexilog.enrich.escape import escape
 from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
-from lexilog.relay._http import Answer, HttpClient, excerpt, parse_url, secrets_in
+from lexilog.relay._http import Answer, HttpClient, parse_url
+from lexilog.relay._text import excerpt, secrets_in
 from lexilog.relay.base import Delivery, Refused, Relay, isolate
 from lexilog.relay.settings import SplunkHecSettings
 
@@ -26,6 +27,7 @@ __all__ = ["SplunkHecRelay"]
 # Records between two looks at what else there is to do.
 _SLICE = 100
 _COLLECTOR = "services/collector"
+_CHANNEL = "X-Splunk-Request-Channel"
 _TOKEN_TEXT = re.compile("[!-~]+")
 # Seconds between two questions whether events are indexed: the first pause, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.1, 1.0
@@ -99,7 +101,9 @@ class SplunkHecRelay(Relay):
 
     Without `acknowledge` a batch counts as taken when the collector has received it, which is before it is indexed.
     With it, a batch counts as taken when the indexers say so. Behind a load balancer that needs sticky sessions, since
-    only the collector that took a request knows of it; cookies are kept.
+    only the collector that took a request knows of it; cookies are kept. Each delivery has a channel of its own: a
+    collector that starts anew counts its acknowledgements from the beginning, and on a shared channel one delivery
+    would take another's for its own.
 
     Args:
         name: name of the relay.
@@ -110,16 +114,12 @@ class SplunkHecRelay(Relay):
         self._name = name
         self._settings = settings
         self._secrets = secrets_in([settings.token])
-        self._channel = str(uuid4())
         # Events were taken with no promise of an acknowledgement: find out before more are, again and again.
         self._in_doubt = False
         self._event_url = self._ack_url = URL()
-        headers = {"Authorization": f"Splunk {settings.token}"}
-        if settings.acknowledge:
-            headers["X-Splunk-Request-Channel"] = self._channel
         self._client = HttpClient(
             name,
-            headers=headers,
+            headers={"Authorization": f"Splunk {settings.token}"},
             compression=settings.compression,
             timeout=settings.timeout,
             ca_file=settings.ca_file,
@@ -140,7 +140,7 @@ class SplunkHecRelay(Relay):
         base = url.path.rstrip("/").removesuffix("/event").removesuffix(f"/{_COLLECTOR}")
         collector = url.with_path(f"{base}/{_COLLECTOR}")
         self._event_url = collector / "event"
-        self._ack_url = (collector / "ack").with_query(channel=self._channel)
+        self._ack_url = collector / "ack"
         await self._client.open(url)
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
@@ -149,9 +149,10 @@ class SplunkHecRelay(Relay):
         lines: dict[int, bytes] = {}
         records: list[Enriched] = []
         size = 0
+        channel = str(uuid4())
 
         async def send(part: Sequence[Enriched]) -> None:
-            await self._send(b"\n".join(lines[id(enriched)] for enriched in part), len(part))
+            await self._send(b"\n".join(lines[id(enriched)] for enriched in part), len(part), channel)
 
         for number, enriched in enumerate(batch):
             line = _line(enriched, self._settings)
@@ -167,11 +168,12 @@ class SplunkHecRelay(Relay):
             refused += await isolate(records, send)
         return Delivery(tuple(refused))
 
-    async def _send(self, body: bytes, count: int) -> None:
+    async def _send(self, body: bytes, count: int, channel: str) -> None:
         """Post events and wait until they count as taken."""
         if self._in_doubt:
-            await self._ask([])
-        answer = await self._client.post(self._event_url, body, "application/json")
+            await self._ask([], channel)
+        headers = {_CHANNEL: channel} if self._settings.acknowledge else None
+        answer = await self._client.post(self._event_url, body, "application/json", headers=headers)
         reply = _read(answer)
         if answer.status == 413 or (answer.status == 400 and reply.code in _ABOUT_AN_EVENT):
             raise Refused(self._told(answer, reply))
@@ -181,14 +183,14 @@ class SplunkHecRelay(Relay):
             self._in_doubt = reply.ack_id is None
             if reply.ack_id is None:
                 raise RelayError(f"{self._where}: {count} events not acknowledged: {_ADVICE[_ACK_DISABLED]}")
-            await self._wait(reply.ack_id, count)
+            await self._wait(reply.ack_id, count, channel)
 
-    async def _wait(self, number: int, count: int) -> None:
+    async def _wait(self, number: int, count: int, channel: str) -> None:
         """Wait until the indexers have the events of a request."""
         pause = _PAUSE
         try:
             async with asyncio.timeout(self._settings.timeout):
-                while not (await self._ask([number])).get(str(number)):
+                while not (await self._ask([number], channel)).get(str(number)):
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
         except TimeoutError as error:
@@ -196,10 +198,11 @@ class SplunkHecRelay(Relay):
                 f"{self._where}: {count} events not acknowledged within {self._settings.timeout:g} s"
             ) from error
 
-    async def _ask(self, numbers: list[int]) -> Mapping[str, bool]:
+    async def _ask(self, numbers: list[int], channel: str) -> Mapping[str, bool]:
         """Ask which requests are indexed; with no number, whether the token has acknowledgement at all."""
         body = _encoder.encode({"acks": numbers})
-        answer = await self._client.post(self._ack_url, body, "application/json", plain=True)
+        url = self._ack_url.with_query(channel=channel)
+        answer = await self._client.post(url, body, "application/json", plain=True, headers={_CHANNEL: channel})
         reply = _read(answer)
         if reply.code == _ACK_DISABLED or (numbers and answer.status != 200):
             raise self._failure("events not acknowledged", answer, reply)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
 import msgspec
+from google.protobuf.message import DecodeError, Message
 
 from lexilog._proto.v1 import enrich_pb2 as pb
 from lexilog._proto.v1 import enrich_pb2_grpc
@@ -31,6 +33,9 @@ _STATUS = {
     Outcome.ERROR: pb.STATUS_FAILED,
 }
 
+_log = logging.getLogger(__name__)
+_Request = TypeVar("_Request", bound=Message)
+
 
 class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
     """Answers EnrichService.
@@ -43,6 +48,43 @@ class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
     def __init__(self, pipeline: Pipeline, counts: Counts) -> None:
         self._pipeline = pipeline
         self._counts = counts
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to register. It takes the raw messages, so that what is no request is told so."""
+
+        async def enrich(data: bytes, context: Any) -> pb.EnrichResponse:
+            return await self.Enrich(await self._read(pb.EnrichRequest, data, context), context)
+
+        async def enrich_stream(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.EnrichResponse]:
+            requests = (await self._read(pb.EnrichRequest, data, context) async for data in messages)
+            async for response in self.EnrichStream(requests, context):
+                yield response
+
+        async def describe(data: bytes, context: Any) -> pb.DescribeResponse:
+            return await self.Describe(await self._read(pb.DescribeRequest, data, context), context)
+
+        async def search(data: bytes, context: Any) -> pb.SearchResponse:
+            return await self.Search(await self._read(pb.SearchRequest, data, context), context)
+
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        methods: dict[str, Any] = {
+            "Enrich": unary(enrich, None, pb.EnrichResponse.SerializeToString),
+            "EnrichStream": stream(enrich_stream, None, pb.EnrichResponse.SerializeToString),
+            "Describe": unary(describe, None, pb.DescribeResponse.SerializeToString),
+            "Search": unary(search, None, pb.SearchResponse.SerializeToString),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def _read(self, kind: type[_Request], data: bytes, context: Any) -> _Request:
+        """Return the request that a message is, or end the call."""
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            self._counts.add_unread(_DOOR, "refused")
+            text = f"the message is no {kind.DESCRIPTOR.full_name}: {error}"
+            _log.warning("a request to the door %s is refused for good: %s", _DOOR, text)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+            raise
 
     async def Enrich(self, request: pb.EnrichRequest, context: Any) -> pb.EnrichResponse:  # noqa: N802
         """Enrich one batch."""

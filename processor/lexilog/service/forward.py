@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from os import urandom
-from typing import NamedTuple
+from typing import Any
 
 import msgpack
 
@@ -36,13 +35,16 @@ _HOSTNAME = "lexilog"
 _BLOCK = 1 << 16
 # Messages from this size on are cut into entries in a thread: the others do not wait for that.
 _LARGE = 1 << 18
-# What is handed on at once, whatever the size of a message: so memory is bounded where a message is many tiny records.
+# Bytes that are read ahead, to find out whether a sender has gone while a message of its is in work.
+_AHEAD = 1 << 16
+# What is handed on at once of messages without chunk that have come together.
 _MOST_RECORDS = 10_000
 _MOST_BYTES = 4_000_000
 # Seconds.
 _HANDSHAKE_TIMEOUT = 10.0
 _SILENCE_TIMEOUT = 60.0
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LONGEST_WAIT = 60.0
 _PATIENCE = 5.0
 _LONGEST_PING = 65_536
 
@@ -88,8 +90,8 @@ class ForwardDoor:
         host, port = read_address(self._listen, "doors.forward.listen")
         try:
             self._server = await asyncio.start_server(self._serve, host.strip("[]"), port, limit=_BLOCK)
-        except OSError as error:
-            why = error.strerror or error
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
             raise SettingsError(f"doors.forward.listen: {self._listen}: cannot be bound: {why}") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -130,15 +132,6 @@ class ForwardDoor:
     async def _wait(self, seconds: float) -> None:
         if tasks := set(self._connections):
             await asyncio.wait(tasks, timeout=seconds)
-
-
-class _Piece(NamedTuple):
-    """Entries that are handed on at once: tag, entry, and the id that the record gets."""
-
-    entries: list[tuple[str, bytes, str]]
-
-    def read(self, body_keys: Sequence[str]) -> Iterator[Record]:
-        return (read_entry(tag, entry, body_keys, number) for tag, entry, number in self.entries)
 
 
 class _Connection:
@@ -250,7 +243,8 @@ class _Connection:
         while (data := self._messages.next_message()) is None:
             if not wait or not await self._read():
                 return None
-        if len(data) < _LARGE:
+        # A few bytes of gzip can stand for a thousand times as many. Where the word stands by chance nothing is lost.
+        if len(data) < _LARGE and b"compressed" not in data:
             return read_message(data, self._door.max_receive_bytes)
         return await asyncio.to_thread(read_message, data, self._door.max_receive_bytes)
 
@@ -275,28 +269,62 @@ class _Connection:
         chunk = messages[0].chunk
         if chunk is None:
             # Such a sender never repeats itself, so two messages that are equal are two.
-            for piece in _pieces(messages, batch_ids(urandom(16))):
-                await self._take_for_good(piece)
-                self._held -= len(piece.entries)
+            await self._take_for_good(messages, urandom(16))
+            self._held -= sum(message.size for message in messages)
             return
         named = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else chunk
         tag = messages[0].tag.encode("utf-8", "surrogateescape")
-        for piece in _pieces(messages, batch_ids(tag, messages[0].content, named)):
-            await self._hand_on(piece)
-        await self._write(msgpack.packb({"ack": chunk}, unicode_errors="surrogateescape"))
+        if await self._while_there(self._hand_on(messages, (tag, messages[0].content, named))):
+            await self._write(msgpack.packb({"ack": chunk}, unicode_errors="surrogateescape"))
 
-    async def _take_for_good(self, piece: _Piece) -> None:
+    async def _take_for_good(self, messages: Sequence[Message], seed: bytes) -> None:
         pause = _PAUSE
         while True:
             try:
-                return await self._hand_on(piece)
-            except RelayError:
-                await asyncio.sleep(pause)
+                return await self._hand_on(messages, (seed,), kept=True)
+            except RelayError as error:
+                await asyncio.sleep(max(pause, min(error.retry_after, _LONGEST_WAIT)))
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _hand_on(self, piece: _Piece) -> None:
+    async def _hand_on(self, messages: Sequence[Message], seed: Sequence[bytes], *, kept: bool = False) -> None:
         # What a relay will never take the intake has logged; there is no way to tell the sender.
-        await self._door.intake.take(_DOOR, lambda: piece.read(self._door.body_keys))
+        await self._door.intake.take(_DOOR, lambda: self._records(messages, batch_ids(*seed)), kept=kept)
+
+    def _records(self, messages: Sequence[Message], ids: Iterator[str]) -> Iterator[Record]:
+        for message in messages:
+            for place in range(message.size):
+                yield read_entry(message.tag, message.entry(place), self._door.body_keys, next(ids))
+
+    async def _while_there(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do some work, but call it off when the sender has gone; return whether it is done.
+
+        Raises:
+            RelayError: it has failed.
+        """
+        task, gone = asyncio.create_task(work), asyncio.create_task(self._has_gone())
+        try:
+            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+            if task.done() or not gone.result():
+                await task
+                return True
+            _log.info("forward: %s: the sender has gone, and will send again what was in work", self._peer)
+            return False
+        finally:
+            task.cancel()
+            gone.cancel()
+            await asyncio.wait((task, gone))
+
+    async def _has_gone(self) -> bool:
+        """Read ahead; return True when the sender has gone, False when enough is there."""
+        while self._messages.size < _AHEAD:
+            try:
+                data = await self._reader.read(_BLOCK)
+            except OSError:
+                return True
+            if not data:
+                return True
+            self._messages.feed(data)
+        return False
 
     async def _write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -322,19 +350,3 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_PATIENCE):
             await writer.wait_closed()
-
-
-def _pieces(messages: Sequence[Message], ids: Iterator[str]) -> Iterator[_Piece]:
-    """Yield the entries of messages, as many at a time as are handed on at once."""
-    entries: list[tuple[str, bytes, str]] = []
-    size = 0
-    for message in messages:
-        for place, number in enumerate(islice(ids, message.size)):
-            entry = message.entry(place)
-            entries.append((message.tag, entry, number))
-            size += len(entry)
-            if len(entries) == _MOST_RECORDS or size >= _MOST_BYTES:
-                yield _Piece(entries)
-                entries, size = [], 0
-    if entries:
-        yield _Piece(entries)

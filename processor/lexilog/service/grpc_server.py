@@ -69,7 +69,7 @@ class GrpcServer:
         try:
             _try_bind(self._settings.listen)
             self.port = server.add_insecure_port(self._settings.listen)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or error
             raise SettingsError(f"doors.grpc.listen: {self._settings.listen}: cannot be bound: {why}") from error
         await server.start()
@@ -98,7 +98,7 @@ def _try_bind(listen: str) -> None:
         OSError: the address cannot be bound.
     """
     host, port = read_address(listen, "listen")
-    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)

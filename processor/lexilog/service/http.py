@@ -18,6 +18,7 @@ import math
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -26,7 +27,7 @@ from google.protobuf.message import Message
 
 from lexilog.enrich.document import encode_json
 from lexilog.errors import LexilogError, OriginError, RelayError, SettingsError
-from lexilog.model import Record
+from lexilog.model import Enriched, Record
 from lexilog.otlp.as_json import read_json_records
 from lexilog.otlp.decode import read_records, read_request
 from lexilog.pipeline import Pipeline
@@ -36,7 +37,6 @@ from lexilog.service.json_records import NDJSON, Shape, read_body
 from lexilog.service.metrics import Counts
 from lexilog.service.otlp_answer import answer_to, status_of
 from lexilog.service.settings import read_address
-from lexilog.service.work import process_batch
 
 __all__ = ["HttpDoor"]
 
@@ -56,8 +56,11 @@ _PATIENCE = 60.0
 _IDLE = 120.0
 # Seconds for what has to be called off at the end.
 _GOODBYE = 1.0
-# Records of a piece of the answer.
+# A piece of the answer: records, and seconds of work, in which nothing else is done.
 _SLICE = 200
+_TURN = 0.05
+# Bodies from this size on are cut into records in a thread: the others do not wait for that.
+_LARGE = 1 << 18
 # gzip streams may stand one behind the other; this many do not but in order to keep us busy.
 _MEMBERS = 1000
 # What zlib calls a stream with gzip's header and checksum.
@@ -140,12 +143,14 @@ class HttpDoor:
             auto_decompress=False,
             keepalive_timeout=_IDLE,
             logger=_protocol_log,
+            # What nobody waits for any more is called off; its sender comes again.
+            handler_cancellation=True,
             shutdown_timeout=_GOODBYE,
         )
         await runner.setup()
         try:
             await web.TCPSite(runner, host.strip("[]"), port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             await runner.cleanup()
             raise SettingsError(f"doors.http.listen: {self._listen}: cannot be bound: {error}") from error
         self._runner, self.port = runner, runner.addresses[0][1]
@@ -184,6 +189,11 @@ class HttpDoor:
             text = "the sender has gone in mid-request"
             self._note(request, 503, text)
             return _failure(request, 503, RelayError(text))  # nobody hears it
+        except asyncio.CancelledError:
+            # The intake has counted what it was given.
+            if request.path == _ENRICH or not request.content.at_eof():
+                self._note(request, 503, "the sender has gone in mid-request, or the server stops")
+            raise
         except Exception:  # a bug of ours must not cost records: their sender still has them
             _log.exception("a request to %s could not be answered", request.path)
             self._counts.add_unread(_DOORS[request.path], "returned")
@@ -216,9 +226,17 @@ class HttpDoor:
 
     async def _enrich(self, request: web.Request) -> web.StreamResponse:
         """Answer with the documents of the records that came."""
+        if request.content_type.endswith("msgpack"):
+            raise _Refused(
+                415, "msgpack is not taken here: send JSON; Fluent Bit's http output does with 'format json'"
+            )
         body = await self._receive(request)
+
+        def read() -> tuple[Shape, Iterator[Record]]:
+            return read_body(body, self._body_keys, batch_ids(body), lines=request.content_type == NDJSON)
+
         try:
-            shape, records = read_body(body, self._body_keys, batch_ids(body), lines=request.content_type == NDJSON)
+            shape, records = read() if len(body) < _LARGE else await asyncio.to_thread(read)
         except OriginError as error:
             raise _Refused(400, str(error)) from error
         response = web.StreamResponse(headers={"Content-Type": shape.content_type})
@@ -237,18 +255,29 @@ class HttpDoor:
 
     async def _send(self, response: web.StreamResponse, shape: Shape, records: Iterator[Record]) -> None:
         before = shape.start
-        while batch := await process_batch(self._pipeline, islice(records, _SLICE)):
+        while batch := list(self._documents(records)):
             delivery = "returned"
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    await response.write(before + shape.between.join(map(encode_json, batch)))
+                    await response.write(before + shape.between.join(text for _, text in batch))
                 delivery = "answered"
             finally:
-                for enriched in batch:
+                for enriched, _ in batch:
                     self._counts.add(_DOORS[_ENRICH], enriched, delivery)
             before = shape.between
+            # A write waits only where the client is slow to read.
+            await asyncio.sleep(0)
         async with asyncio.timeout(_PATIENCE):
             await response.write_eof(shape.end)
+
+    def _documents(self, records: Iterator[Record]) -> Iterator[tuple[Enriched, bytes]]:
+        """Yield the records of a piece of the answer, and their documents."""
+        end = monotonic() + _TURN
+        for record in islice(records, _SLICE):
+            enriched = self._pipeline.process(record)
+            yield enriched, encode_json(enriched)
+            if monotonic() > end:
+                return
 
     async def _receive(self, request: web.Request) -> bytes:
         """Return a request's body, decompressed.

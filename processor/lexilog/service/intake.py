@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from lexilog.errors import OriginError, RelayError
 from lexilog.model import Enriched, Record
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery, Relay
-from lexilog.service.metrics import Counts
+from lexilog.service.metrics import Counts, Key
 from lexilog.service.work import process_batch
 
 __all__ = ["Intake"]
@@ -18,6 +20,9 @@ __all__ = ["Intake"]
 # Batches in work at once: while one waits for the next hop another is enriched. More would only take memory, because
 # an agent that comes back after a while sends all that it has kept.
 _AT_ONCE = 2
+# What is handed on at once of a request: the documents of many small records take a hundred times their bytes.
+_MOST_RECORDS = 10_000
+_MOST_TEXT = 4_000_000
 # Seconds that a stop waits for deliveries that have been called off.
 _PATIENCE = 5.0
 
@@ -44,12 +49,17 @@ class Intake:
         self._under_way: set[asyncio.Task[Delivery]] = set()
         self._closed = False
 
-    async def take(self, door: str, read: Callable[[], Iterable[Record]]) -> Delivery:
-        """Enrich a batch and hand it on; when this returns the next hop has it.
+    async def take(self, door: str, read: Callable[[], Iterable[Record]], *, kept: bool = False) -> Delivery:
+        """Enrich a request's records and hand them on; when this returns the next hop has them.
+
+        A large request is handed on in pieces, so that memory is bounded by what came in. When a later piece fails the
+        sender comes again with all of it, and what was taken before is repeated under the same ids.
 
         Args:
             door: the door's name, to count by.
             read: reads the records; called when it is their turn, so that until then they are only bytes.
+            kept: the door keeps the records when they are not taken, and brings them again itself: a failure is not
+                counted then.
 
         Raises:
             OriginError: `read` could not make sense of them at all.
@@ -57,60 +67,54 @@ class Intake:
         """
         if self._closed:
             raise RelayError("the server stops")
-        batch: list[Enriched] = []
-        task = asyncio.create_task(self._pass_on(read, batch))
+        done: Counter[Key] = Counter()
+        task = asyncio.create_task(self._pass_on(door, read, done))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
             delivery = await task
-        except asyncio.CancelledError:
-            # The sender has gone, or the server stops and has called the task off.
-            task.cancel()
-            self._count_returned(door, batch)
-            if self._closed:
-                raise RelayError("the server stops") from None
-            raise
         except OriginError as error:
             self.counts.add_unread(door, "refused")
             _log.warning("a request to the door %s is refused for good: %s", door, error)
             raise
-        except RelayError as error:
-            self._count_returned(door, batch)
-            _log.warning("records stay with their sender: %s", error)
-            raise
-        except Exception as error:  # whatever it is, the sender still has the batch
-            self._count_returned(door, batch)
+        except BaseException as error:
+            # Where this call is called off its sender has gone; where the task is, the server stops.
+            task.cancel()
+            if not kept:
+                self._count_returned(door, done)
+            if isinstance(error, asyncio.CancelledError) and self._closed:
+                raise RelayError("the server stops") from None
+            if isinstance(error, RelayError):
+                _log.warning("records stay with their sender: %s", error)
+            if isinstance(error, RelayError) or not isinstance(error, Exception):
+                raise
             _log.exception("records stay with their sender")
             raise RelayError(f"{type(error).__name__}: {error}") from error
-        self._count(door, batch, delivery)
+        self.counts.add_all(done)
         return delivery
 
-    async def _pass_on(self, read: Callable[[], Iterable[Record]], batch: list[Enriched]) -> Delivery:
-        """Enrich records into `batch`, and hand them on when it is their turn."""
+    async def _pass_on(self, door: str, read: Callable[[], Iterable[Record]], done: Counter[Key]) -> Delivery:
+        """Enrich records and hand them on when it is their turn; what became of each is in `done`."""
+        deliveries = []
         async with self._turns:
             await self._relay.check()
-            batch += await process_batch(self._pipeline, read())
-            return await self._relay.deliver(batch) if batch else Delivery()
+            records = iter(read())
+            while batch := await process_batch(self._pipeline, _piece(records)):
+                # Until they are delivered they are nowhere but with their sender.
+                keys = [self.counts.key(door, enriched, "returned") for enriched in batch]
+                done.update(keys)
+                delivery = await self._relay.deliver(batch)
+                done.subtract(keys)
+                done.update(_fates(keys, batch, delivery))
+                deliveries.append(delivery)
+        return Delivery.sum(deliveries)
 
-    def _count(self, door: str, batch: list[Enriched], delivery: Delivery) -> None:
-        if delivery.unnamed or delivery.refused:
-            reason = delivery.refused[0].reason if delivery.refused else delivery.message
-            count = delivery.unnamed + len(delivery.refused)
-            _log.warning("the next hop refused %d of %d records for good: %s", count, len(batch), reason)
-        refused = {id(refusal.record) for refusal in delivery.refused}
-        stored = {id(refusal.record) for refusal in delivery.stored}
-        for enriched in batch:
-            if delivery.unnamed or id(enriched) in refused:
-                self.counts.add(door, enriched, "rejected")
-            elif id(enriched) in stored:
-                self.counts.add(door, enriched, "stored")
-            else:
-                self.counts.add(door, enriched, "relayed")
-
-    def _count_returned(self, door: str, batch: list[Enriched]) -> None:
-        for enriched in batch:
-            self.counts.add(door, enriched, "returned")
-        if not batch:
+    def _count_returned(self, door: str, done: Counter[Key]) -> None:
+        returned: Counter[Key] = Counter()
+        for key, count in done.items():
+            returned[key._replace(delivery="returned")] += count
+        self.counts.add_all(returned)
+        if not returned:
             self.counts.add_unread(door, "returned")
 
     async def close(self) -> None:
@@ -121,3 +125,30 @@ class Intake:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_PATIENCE)
+
+
+def _piece(records: Iterator[Record]) -> Iterator[Record]:
+    """Yield as many records as are handed on at once."""
+    size = 0
+    for record in islice(records, _MOST_RECORDS):
+        yield record
+        size += len(record.line or "")
+        if size >= _MOST_TEXT:
+            return
+
+
+def _fates(keys: list[Key], batch: list[Enriched], delivery: Delivery) -> Iterator[Key]:
+    """Yield what became of each record."""
+    if delivery.unnamed or delivery.refused:
+        reason = delivery.refused[0].reason if delivery.refused else delivery.message
+        count = delivery.unnamed + len(delivery.refused)
+        _log.warning("the next hop refused %d of %d records for good: %s", count, len(batch), reason)
+    refused = {id(refusal.record) for refusal in delivery.refused}
+    stored = {id(refusal.record) for refusal in delivery.stored}
+    for key, enriched in zip(keys, batch, strict=True):
+        if delivery.unnamed or id(enriched) in refused:
+            yield key._replace(delivery="rejected")
+        elif id(enriched) in stored:
+            yield key._replace(delivery="stored")
+        else:
+            yield key._replace(delivery="relayed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from lexilog.model import Enriched
@@ -39,10 +40,19 @@ class Counts:
     def __init__(self) -> None:
         self._counts: Counter[Key] = Counter()
 
+    @staticmethod
+    def key(door: str, record: Enriched, delivery: str) -> Key:
+        """Return what a record is counted by."""
+        catalog = record.match.entry.catalog if record.match else ""
+        return Key(door, catalog, record.outcome.value, record.reason, delivery)
+
     def add(self, door: str, record: Enriched, delivery: str) -> None:
         """Count a record."""
-        catalog = record.match.entry.catalog if record.match else ""
-        self._counts[Key(door, catalog, record.outcome.value, record.reason, delivery)] += 1
+        self._counts[self.key(door, record, delivery)] += 1
+
+    def add_all(self, counts: Mapping[Key, int]) -> None:
+        """Count records that have been counted elsewhere."""
+        self._counts.update({key: count for key, count in counts.items() if count})
 
     def add_unread(self, door: str, delivery: str) -> None:
         """Count a request that went back before its records were looked at."""

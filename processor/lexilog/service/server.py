@@ -7,21 +7,17 @@ import logging
 from collections.abc import Iterator
 from typing import Protocol
 
-from lexilog.catalog.sources import load_catalogs
-from lexilog.errors import SettingsError
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Relay
-from lexilog.relay.dead_letters import DeadLetters
-from lexilog.relay.make import make_relay
-from lexilog.relay.router import Router
 from lexilog.service.forward import ForwardDoor
 from lexilog.service.grpc_server import GrpcServer
 from lexilog.service.http import HttpDoor
 from lexilog.service.intake import Intake
+from lexilog.service.make import make_pipeline, make_router
 from lexilog.service.metrics import Counts
-from lexilog.service.settings import Settings, read_address, read_zone
+from lexilog.service.settings import Settings
 
-__all__ = ["Server", "make_pipeline", "make_router"]
+__all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,32 +28,6 @@ class _Door(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self, grace: float) -> None: ...
-
-
-def make_pipeline(settings: Settings) -> Pipeline:
-    """Return the pipeline that settings describe.
-
-    Raises:
-        CatalogError: a catalogue is damaged.
-        SettingsError: a route names a catalogue that is not known.
-    """
-    catalogs = load_catalogs(settings.catalogs)
-    known = {catalog.name for catalog in catalogs}
-    for name in (name for route in settings.routes for name in route.catalog):
-        if name not in known:
-            raise SettingsError(f"routes: there is no catalogue '{name}'; there are: {', '.join(sorted(known))}")
-    return Pipeline(catalogs, zone=read_zone(settings.timezone), columns=settings.csv_columns)
-
-
-def make_router(settings: Settings) -> Router:
-    """Return the relays that settings describe, as one."""
-    letters = settings.dead_letters
-    return Router(
-        {name: make_relay(name, one) for name, one in settings.relays.items()},
-        optional=[name for name, one in settings.relays.items() if not one.required],
-        routes=settings.routes,
-        dead_letters=DeadLetters(letters.path, letters.max_bytes) if letters else None,
-    )
 
 
 class Server:
@@ -135,8 +105,8 @@ class Server:
         """
         await self.start()
         for name, door in self._doors.items():
-            listen: str = getattr(self.settings.doors, name).listen
-            _log.info("%s: listening on %s:%d", name, read_address(listen, name)[0], door.port)
+            host: str = getattr(self.settings.doors, name).listen.rpartition(":")[0]
+            _log.info("%s: listening on %s:%d", name, host, door.port)
         _log.info("relays: %s", ", ".join(self.settings.relays) or "none; records are only answered")
         await stopping.wait()
         _log.info("stopping")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from elasticsearch_node import Node
@@ -44,7 +46,7 @@ def node(es9: Node) -> Node:
 @pytest.fixture
 def namespace(request: pytest.FixtureRequest) -> str:
     """Return a namespace that no other test writes to."""
-    name: str = request.node.name.replace("[", "_").replace("]", "").lower()
+    name: str = re.sub(r"[^a-z0-9_]+", "_", request.node.name.lower()).strip("_")
     return name[-90:].lstrip("_")
 
 
@@ -159,10 +161,16 @@ def test_a_document_that_spoils_its_request_is_found(node: Node, pipeline: Pipel
     assert len(found(node, f"logs-lexilog.juniper_kmd-{namespace}")) == 8
 
 
+def ours(pipeline: Pipeline, dataset: str, namespace: str) -> list[Enriched]:
+    """Return a record for a data stream that no agent has chosen."""
+    record = pipeline.process(Record(line=KNOWN, id="abc-0"))
+    stream = {"data_stream.dataset": dataset, "data_stream.namespace": namespace}
+    return [msgspec.structs.replace(record, fields={**record.fields, **stream})]
+
+
 def test_without_a_template_nothing_is_made(node: Node, pipeline: Pipeline, namespace: str) -> None:
     """The error says what to install, and no plain index comes into being."""
-    fields = {"data_stream": {"dataset": "elsewhere", "namespace": namespace}}
-    batch = [pipeline.process(Record(line=KNOWN, fields=fields, id="abc-0"))]
+    batch = ours(pipeline, "elsewhere", namespace)
     with pytest.raises(
         RelayError, match=r"^relay es: 127\.0\.0\.1:\d+: 404 index_not_found_exception: .*; install the index tem"
     ):
@@ -172,12 +180,59 @@ def test_without_a_template_nothing_is_made(node: Node, pipeline: Pipeline, name
 
 def test_a_plain_index_in_the_way_is_not_written_to(node: Node, pipeline: Pipeline, namespace: str) -> None:
     """An index of that name that somebody made before is no data stream, and the error says so."""
-    fields = {"data_stream": {"dataset": "plain", "namespace": namespace}}
     node.request("PUT", f"/logs-plain-{namespace}")
-    batch = [pipeline.process(Record(line=KNOWN, fields=fields, id="abc-0"))]
+    batch = ours(pipeline, "plain", namespace)
     with pytest.raises(RelayError, match=r"is not a data stream; remove the plain index"):
         deliver(node, batch)
     assert node.request("GET", f"/logs-plain-{namespace}/_count")["count"] == 0
+
+
+@pytest.mark.parametrize("is_plain", [True, False], ids=["plain", "absent"])
+def test_a_stream_that_only_an_agent_wants_costs_no_other(
+    node: Node, pipeline: Pipeline, namespace: str, is_plain: bool
+) -> None:
+    """An agent that chooses a stream that is none has its record refused, and nothing is made; the others arrive."""
+    dataset = "taken" if is_plain else "nowhere"
+    if is_plain:
+        node.request("PUT", f"/logs-taken-{namespace}")
+    batch = records(pipeline, namespace, 3)
+    fields = {"data_stream": {"dataset": dataset, "namespace": namespace}}
+    batch[1] = pipeline.process(Record(line=KNOWN, fields=fields, id="abc-1"))
+    [delivery] = deliver(node, batch)
+    assert [refusal.record for refusal in delivery.refused] == [batch[1]]
+    assert delivery.refused[0].reason.endswith("; the agent chose this data stream")
+    assert len(found(node, f"logs-lexilog.juniper_kmd-{namespace}")) == 2
+    indices = node.request("GET", f"/_cat/indices/*{dataset}-{namespace}*?format=json&expand_wildcards=all")
+    assert [index["docs.count"] for index in indices] == (["0"] if is_plain else [])
+
+
+def test_a_document_that_a_pipeline_fails_costs_no_other(node: Node, pipeline: Pipeline, namespace: str) -> None:
+    """A ``fail`` processor answers 500, which looks like a server in trouble: it is refused all the same."""
+    stream = f"logs-lexilog.juniper_kmd-{namespace}"
+    deliver(node, records(pipeline, namespace, 1))
+    only = {"if": "ctx.amount != null", "message": "none with an amount"}
+    node.request("PUT", f"/_ingest/pipeline/{namespace}", {"processors": [{"fail": only}]})
+    node.request("PUT", f"/{stream}/_settings", {"index.default_pipeline": namespace})
+    batch = records(pipeline, namespace, 3)
+    fields = {**batch[1].record.fields, "amount": 5}
+    batch[1] = pipeline.process(Record(line=KNOWN, fields=fields, id="abc-1"))
+    [delivery] = deliver(node, batch)
+    assert [(refusal.record, refusal.reason) for refusal in delivery.refused] == [
+        (batch[1], "fail_processor_exception: none with an amount")
+    ]
+    assert len(found(node, stream)) == 2
+
+
+@pytest.mark.parametrize("value", ["pipeline with id [", "request [/_bulk] contains unrecognized parameter: [a]"])
+def test_words_in_a_record_are_no_words_of_the_cluster(
+    node: Node, pipeline: Pipeline, namespace: str, value: str
+) -> None:
+    """A reason that quotes what looks like the cluster's own trouble is still about the record."""
+    fields = {"data_stream": {"namespace": namespace}, "amount": value}
+    batch = [pipeline.process(Record(line=KNOWN, fields=fields, id="abc-0"))]
+    [delivery] = deliver(node, batch)
+    assert [refusal.record for refusal in delivery.refused] == batch
+    assert "failed to parse field [amount]" in delivery.refused[0].reason
 
 
 def test_what_the_operator_mends_refuses_no_record(node: Node, pipeline: Pipeline, namespace: str) -> None:
@@ -256,6 +311,21 @@ def test_whatever_an_agent_calls_its_stream_the_record_arrives(
     wanted = document["data_stream"]
     assert "-".join(wanted[part] for part in ("type", "dataset", "namespace")) == stream
     assert not [name for name in document if name.startswith("data_stream.")]
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.parametrize("size", [20_000_000, 60_000_000], ids=["item", "request"])
+def test_a_record_that_the_node_has_no_room_for_costs_no_other(
+    node: Node, pipeline: Pipeline, namespace: str, size: int
+) -> None:
+    """A node holds a tenth of its heap (50 MB) for writes, and says 429 to what is larger, however idle it is."""
+    batch = records(pipeline, namespace, 3)
+    fields = {"data_stream": {"namespace": namespace}, "blob": "x" * size}
+    batch[1] = pipeline.process(Record(line=KNOWN, fields=fields, id="abc-1"))
+    [delivery] = deliver(node, batch, max_bytes=200_000_000)
+    assert [refusal.record for refusal in delivery.refused] == [batch[1]]
+    assert "es_rejected_execution_exception: rejected execution of " in delivery.refused[0].reason
+    assert len(found(node, f"logs-lexilog.juniper_kmd-{namespace}")) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

@@ -219,6 +219,38 @@ def test_fields_that_cannot_be_written_cost_no_record(pipeline: Pipeline) -> Non
     assert "a" not in found
 
 
+def test_a_record_that_is_nested_too_deep_fills_no_log(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    """Its traceback would be thousands of lines; other failures have theirs."""
+    deep: Any = "x"
+    for _ in range(5000):
+        deep = [deep]
+    found = json.loads(encode_json(pipeline.process(Record(line=DOWN, fields={"a": deep}))))
+    assert found["error"]["message"].startswith("the agent's fields cannot be written: RecursionError")
+    assert "Traceback" not in caplog.text
+    encode_json(pipeline.process(Record(line=DOWN, fields={"a": object()})))
+    assert "Traceback" in caplog.text
+
+
+def test_an_escaped_field_is_named_once(pipeline: Pipeline) -> None:
+    """However often it is met: as an element of a list, or as the agent's and ours."""
+    fields = {"message": "\udcff", "tags": ["\udcff"] * 5, "o": [{"k": "\udcff"}, {"k": "\udcff"}], "clean": "a"}
+    found = document(pipeline.process(Record.from_map(fields, ("message",))))
+    assert sorted(found["lexilog"]["escaped"]) == ["event.original", "message", "o.k", "tags"]
+
+
+def test_names_of_escaped_fields_do_not_outgrow_the_record(pipeline: Pipeline) -> None:
+    """At most 100 are listed, ours first, each with no more than its first 200 characters."""
+    fields: dict[str, Any] = {f"{number}{'k' * 1000}": "\udcff" for number in range(150)}
+    found = document(pipeline.process(Record(line="\udcff", fields=fields)))["lexilog"]["escaped"]
+    assert (len(found), set(found[:2])) == (100, {"message", "event.original"})
+    assert found[2:] == [name[:200] for name in list(fields)[:98]]
+    deep: Any = "\udcff"
+    for _ in range(50):
+        deep = {"k" * 150: deep}
+    found = document(pipeline.process(Record(line="a", fields={"a": deep, "b\udcff": "\udcff"})))["lexilog"]["escaped"]
+    assert found == [f"a.{'k' * 150}.{'k' * 47}", "b\\xff"]
+
+
 def test_json_is_the_document(pipeline: Pipeline) -> None:
     """The JSON line is the same document, in one line of UTF-8."""
     enriched = pipeline.process(Record(line=f"Aug  3 10:18:44 srx1 kmd[1]: {DOWN} é\x00\n\u2028"))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexilog import OriginError, Pipeline, Record
-from lexilog.forward import handshake
+from lexilog.forward import codec, handshake, wire
 from lexilog.forward.codec import Entries, ForwardOrigin, pack_entry, pack_origin, read_entry, unpack_origin
 from lexilog.forward.handshake import HandshakeError
 from lexilog.forward.wire import ANSWERS, MessageReader, pack_message, read_message
@@ -123,6 +123,9 @@ def test_metadata_among_the_options_are_those_of_the_record() -> None:
         (None, None),
         (float("nan"), None),
         (float("inf"), None),
+        (1e303, None),
+        (-1e308, None),
+        (253_402_300_799.5, datetime(9999, 12, 31, 23, 59, 59, 500_000, UTC)),
         (2**64 - 1, None),
         (-5, datetime(1969, 12, 31, 23, 59, 55, tzinfo=UTC)),
     ],
@@ -131,6 +134,21 @@ def test_a_time_of_any_type_is_read(time: Any, expected: datetime | None) -> Non
     """What no calendar holds is no time, and neither is 0; the record passes all the same."""
     record = _record([time, {"log": "x"}])
     assert (record.time, record.problem, record.line) == (expected, None, "x")
+
+
+def test_an_entry_that_trips_us_up_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails while an entry is read, it passes as bytes, with its time and a problem."""
+    monkeypatch.setattr(codec, "_plain", lambda _: 1 / 0)
+    record = _record([SECONDS, {"log": "x"}])
+    assert record.fields == {"log": _pack([SECONDS, {"log": "x"}]).decode("utf-8", "surrogateescape")}
+    assert record.problem == "an entry is passed on as bytes: division by zero"
+    assert record.time == WHEN.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("time", [1e303, -1e303, float("inf"), 2**64 - 1])
+def test_a_time_without_measure_does_not_keep_a_record_from_leaving(time: Any, pipeline: Pipeline) -> None:
+    """What no calendar holds is replaced by a time that receivers can read."""
+    assert isinstance(_sent_on(pipeline, [time, {"log": "x"}])[0], msgpack.ExtType)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +261,20 @@ def test_a_record_of_countless_values_takes_no_memory() -> None:
             tracemalloc.stop()
         assert record.problem is not None
         assert peak < 30_000_000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [["t", [None] * 5], ["t", b"\xc0" * 5], ["t", gzip.compress(b"\xc0" * 5), {"compressed": "gzip"}]],
+    ids=["list", "packed", "compressed"],
+)
+def test_a_message_of_countless_entries_is_refused(message: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes may stand for millions of entries, and each costs as much as a record; the error says what to do."""
+    monkeypatch.setattr(wire, "_MOST_ENTRIES", 4)
+    with pytest.raises(OriginError, match="more than 4 entries: have its sender send smaller ones"):
+        read_message(_pack(message), LIMIT)
+    monkeypatch.setattr(wire, "_MOST_ENTRIES", 5)
+    assert read_message(_pack(message), LIMIT).size == 5
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from lexilog import Enriched, LexilogError, OriginError, Pipeline, Record, RelayError, SettingsError, document
 from lexilog.forward.codec import read_entry
 from lexilog.model import Place
+from lexilog.otlp.as_json import read_json_records
 from lexilog.otlp.decode import BODY_KEYS, OtlpOrigin, read_records, read_request
 from lexilog.otlp.encode import request_as_it_came
 from lexilog.otlp.values import set_any
@@ -164,6 +165,27 @@ def test_any_line_and_fields_can_be_read_back(line: bytes, fields: dict[str, Any
     record = Record(line=line.decode("utf-8", "surrogateescape"), fields=fields)
     (back,) = read_records(read_request(request_as_it_came(_plain(record))))
     assert (back.line, back.fields) == (record.line, record.fields)
+
+
+@pytest.mark.parametrize("came_by", ["otlp", "otlp json", "forward", "none"])
+def test_what_a_door_could_not_read_is_kept(came_by: str, path: Path, pipeline: Pipeline) -> None:
+    """A record with a problem has it still when it is sent again, so that it leaves as it would have before."""
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add().body.string_value = "@@"
+    records = {
+        "otlp": lambda: read_records(
+            read_request(request.SerializeToString().replace(b"*\x04\n\x02@@", b"*\x04\n\x09@@"))
+        ),
+        "otlp json": lambda: read_json_records(b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"zz"}]}]}]}'),
+        "forward": lambda: [read_entry("t", msgpack.packb([1, "no map"]), BODY_KEYS, None)],
+        "none": lambda: [Record(line="x", problem="no record: \udcff")],
+    }
+    (came,) = records[came_by]()
+    assert came.problem is not None
+    back = _there_and_back(_open(path), pipeline, came)
+    assert back.problem == came.problem.replace("\udcff", "\\xff")
+    assert (back.line, back.fields) == (came.line, came.fields)
+    assert document(pipeline.process(back))["error"] == document(pipeline.process(came))["error"]
 
 
 def _plain(record: Record) -> Enriched:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
+from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError, encode_json
 from lexilog.relay import _append
 from lexilog.relay.file import FileRelay, StdoutRelay
 from lexilog.relay.settings import FileSettings, StdoutSettings
@@ -212,3 +212,43 @@ def test_a_closed_relay_takes_nothing(tmp_path: Path, batch: list[Enriched]) -> 
 
     asyncio.run(run())
     assert path.read_bytes() == b""
+
+
+def test_a_pipe_that_nobody_reads_is_said(tmp_path: Path) -> None:
+    """Opening it would wait for a reader, and the server with it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="pipe: cannot be written: No such device or address"):
+        asyncio.run(FileRelay("out", FileSettings(path=path)).open())
+
+
+def test_a_write_that_hangs_takes_one_thread(tmp_path: Path, batch: list[Enriched]) -> None:
+    """Senders that give up and come again do not pile up threads; once it goes on, the next batch is written."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    large = batch * 200
+    expected = sum(len(encode_json(one)) + 1 for one in large + batch)
+
+    async def run() -> bytes:
+        relay = FileRelay("out", FileSettings(path=path))
+        await relay.open()
+        before = threading.active_count()
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await relay.deliver(large)
+        assert threading.active_count() - before <= 1
+        last = asyncio.create_task(relay.deliver(batch))
+        received = b""
+        os.set_blocking(reader, True)
+        while len(received) < expected:
+            received += await asyncio.to_thread(os.read, reader, 1 << 20)
+        await last
+        await relay.close()
+        return received
+
+    received = asyncio.run(run())
+    os.close(reader)
+    lines = [json.loads(line)["message"] for line in received.splitlines()]
+    assert lines == ["line 0", "line 1", "line 2"] * 201

@@ -11,7 +11,7 @@ import pytest
 
 from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
 from lexilog.model import Quality
-from lexilog.relay import Delivery, Refusal, Relay
+from lexilog.relay import Delivery, Refusal, Relay, best_effort
 from lexilog.relay import router as router_module
 from lexilog.relay.dead_letters import DeadLetters
 from lexilog.relay.memory import MemoryRelay
@@ -219,15 +219,20 @@ def test_a_relay_that_is_not_required_holds_up_nothing(batch: list[Enriched], ca
 
 
 def test_a_relay_that_is_not_required_takes_no_more_memory_than_is_allowed(
-    batch: list[Enriched], monkeypatch: pytest.MonkeyPatch
+    batch: list[Enriched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When it is too far behind, new records are counted as lost instead of kept."""
-    monkeypatch.setattr(router_module, "_PENDING", 10)
+    """When it is too far behind, new records are counted as lost instead of kept; it does one batch at a time."""
+    monkeypatch.setattr(best_effort, "_PENDING", 20_000)
     gate = asyncio.Event()
 
     class Slow(MemoryRelay):
+        at_once = 0
+
         async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            self.at_once += 1
             await gate.wait()
+            assert self.at_once == 1
+            self.at_once -= 1
             return await super().deliver(batch)
 
     slow = Slow()
@@ -236,11 +241,49 @@ def test_a_relay_that_is_not_required_takes_no_more_memory_than_is_allowed(
     async def work() -> None:
         for _ in range(5):
             await router.deliver(batch)
-        assert router.lost == {"slow": 12}
         gate.set()
 
     _run(router, work)
     assert len(slow.records) == 8
+    assert "has not taken 12 records in all" in caplog.text
+
+
+def test_a_batch_of_any_size_goes_to_a_relay_that_is_not_required(
+    batch: list[Enriched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is for what waits: an idle relay gets its batch however large that is."""
+    monkeypatch.setattr(best_effort, "_PENDING", 1)
+    extra = MemoryRelay()
+    router = Router({"good": MemoryRelay(), "extra": extra}, optional=["extra"])
+    _run(router, lambda: router.deliver(batch))
+    assert len(extra.records) == 4
+
+
+def test_a_sender_that_gives_up_early_fills_no_relay_with_repeats(batch: list[Enriched]) -> None:
+    """Also when the sender's patience ends before that of a relay, the others are left out when it comes again."""
+    gate = asyncio.Event()
+
+    class Stuck(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            await gate.wait()
+            return await super().deliver(batch)
+
+    good, stuck = MemoryRelay(), Stuck()
+    router = Router({"good": good, "stuck": stuck})
+
+    async def work() -> None:
+        for _ in range(3):
+            task = asyncio.create_task(router.deliver(batch))
+            while not good.records:
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        gate.set()
+        await router.deliver(batch)
+
+    _run(router, work)
+    assert _ids(good) == _ids(stuck) == ["b-0", "b-1", "b-2", "b-3"]
 
 
 def test_a_defect_in_a_relay_keeps_the_batch_with_its_sender(batch: list[Enriched]) -> None:

@@ -15,7 +15,7 @@ import pytest
 import hec_double
 from hec_double import TOKEN, HecDouble
 from lexilog import Enriched, Outcome, Pipeline, Record, RelayError, SettingsError, document
-from lexilog.relay import Delivery
+from lexilog.relay import Delivery, splunk_hec
 from lexilog.relay.settings import SplunkHecSettings
 from lexilog.relay.splunk_hec import SplunkHecRelay
 from processes import Process, free_port
@@ -238,7 +238,7 @@ def test_a_wrong_token_is_not_told(pipeline: Pipeline) -> None:
 
 
 def test_with_acknowledge_a_batch_is_taken_when_it_is_indexed(pipeline: Pipeline) -> None:
-    """The relay asks on its own channel until the indexers have every request, several batches at once."""
+    """Each delivery asks on a channel of its own until the indexers have its requests, several batches at once."""
     double, batch = HecDouble(acknowledge=True, asked=1), _batch(pipeline)
 
     async def run() -> None:
@@ -255,7 +255,8 @@ def test_with_acknowledge_a_batch_is_taken_when_it_is_indexed(pipeline: Pipeline
 
     asyncio.run(run())
     assert sorted(_messages(double)) == sorted([f"line {number}" for number in range(20)] * 4)
-    assert len({request.headers["X-Splunk-Request-Channel"] for request in double.requests}) == 2
+    assert len({request.headers["X-Splunk-Request-Channel"] for request in double.requests}) == 4
+    assert len(double.requests) > 4
     assert double.asks == 2 * len(double.requests)
 
 
@@ -273,6 +274,38 @@ def test_what_is_not_acknowledged_in_time_stays_with_its_sender(pipeline: Pipeli
     with pytest.raises(RelayError, match=r"^relay splunk: .*: 20 events not acknowledged within 0\.2 s"):
         _deliver_once(double, _batch(pipeline), acknowledge=True, timeout=0.2)
     assert double.asks > 0
+
+
+def test_a_batch_never_takes_the_acknowledgement_of_another(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a collector lost when it was restarted stays with its sender, whatever it counts for others since."""
+    monkeypatch.setattr(splunk_hec, "_LONGEST_PAUSE", 0.01)
+    double = HecDouble(acknowledge=True, asked=None)
+
+    async def taken(count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(double.events) < count:
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        async with double:
+            relay = SplunkHecRelay("splunk", _settings(double.url, acknowledge=True, timeout=1.0))
+            await relay.open()
+            lost = asyncio.create_task(relay.deliver(_batch(pipeline, 1)))
+            await taken(1)
+            double.forget()
+            other = asyncio.create_task(relay.deliver(_batch(pipeline, 1)))
+            await taken(2)
+            # Nobody else will ask for this one any more.
+            other.cancel()
+            double.asked, asks = 0, double.asks
+            with pytest.raises(RelayError, match="1 events not acknowledged within 1 s"):
+                await lost
+            assert double.asks > asks
+            await relay.close()
+
+    asyncio.run(run())
 
 
 def test_indexers_that_cannot_be_asked_leave_the_batch_with_its_sender(pipeline: Pipeline) -> None:
@@ -348,6 +381,46 @@ def test_a_setting_that_cannot_be_used_is_told_at_once(told: dict[str, Any], pro
     with pytest.raises(SettingsError, match=f"^relay splunk: .*{problem}") as caught:
         asyncio.run(relay.open())
     assert "secret-of-the-test" not in str(caught.value)
+
+
+def test_tls_to_a_port_without_it_says_so(pipeline: Pipeline) -> None:
+    """An https URL for a collector that speaks plain HTTP is told in words that help."""
+
+    async def run() -> None:
+        async with HecDouble() as double:
+            relay = SplunkHecRelay("splunk", _settings(double.url.replace("http:", "https:")))
+            await relay.open()
+            with pytest.raises(RelayError, match=r"^relay splunk: .*: Cannot connect to host .*; no TLS there\?$"):
+                await relay.deliver(_batch(pipeline, 1))
+            await relay.close()
+
+    asyncio.run(run())
+
+
+def test_a_server_that_hangs_up_on_tls_has_none(pipeline: Pipeline) -> None:
+    """A connection that ends while TLS is set up gives the same hint; one that is refused does not."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async def problem(port: int) -> str:
+        relay = SplunkHecRelay("splunk", _settings(f"https://127.0.0.1:{port}"))
+        await relay.open()
+        with pytest.raises(RelayError) as caught:
+            await relay.deliver(_batch(pipeline, 1))
+        await relay.close()
+        return str(caught.value)
+
+    async def run() -> tuple[str, str]:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            return await problem(server.sockets[0].getsockname()[1]), await problem(free_port())
+
+    cut, refused = asyncio.run(run())
+    assert cut.endswith("; no TLS there?")
+    assert "[None]" not in cut
+    assert "refused" in refused.lower() or "Connect call failed" in refused
+    assert "TLS" not in refused
 
 
 def test_a_collector_that_is_not_there_is_waited_for(pipeline: Pipeline) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,9 +17,11 @@ import pytest
 from fluent.sender import FluentSender
 
 from lexilog import Enriched, Pipeline, RelayError, SettingsError
+from lexilog.forward.wire import Message, read_message
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import forward as forward_module
+from lexilog.service import intake as intake_module
 from lexilog.service.forward import ForwardDoor
 from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts
@@ -211,6 +215,8 @@ def test_what_nobody_else_has_is_held_until_it_is_taken(pipeline: Pipeline, monk
             await _until(lambda: len(relay.records) == 5)
             assert relay.lines == ["a"] * 3 + ["a", "b"]
             assert len(set(_ids(relay))) == 2
+            # Nobody but the door has them meanwhile: they are not returned, and they are counted once.
+            assert [(key.delivery, count) for key, count in opened.counts.items()] == [("relayed", 2)]
             await client.send(["t", _batch("a", "b")])
             await _until(lambda: len(relay.records) == 7)
             assert len(set(_ids(relay))) == 4
@@ -218,6 +224,29 @@ def test_what_nobody_else_has_is_held_until_it_is_taken(pipeline: Pipeline, monk
             assert await client.answer() == {"ack": "one"}
             await opened.door.stop(5)
             assert opened.door.lost == 0
+
+    _run(run())
+
+
+def test_a_next_hop_that_names_a_time_is_left_alone_until_then(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held is not tried again before the relay asks for it: each attempt may cost it work."""
+    monkeypatch.setattr(forward_module, "_PAUSE", 0.01)
+
+    class Away(_Relay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            self.calls += 1
+            raise RelayError("full", retry_after=3600)
+
+    async def run() -> None:
+        relay = Away()
+        async with _open(pipeline, relay) as opened:
+            client = await opened.client()
+            await client.send(["t", _batch("a")])
+            await _until(lambda: relay.calls == 1)
+            await asyncio.sleep(0.2)
+            assert relay.calls == 1
 
     _run(run())
 
@@ -246,7 +275,7 @@ def test_messages_that_have_come_together_go_on_together(pipeline: Pipeline) -> 
 
 def test_a_large_message_goes_on_in_pieces(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded where a message is many tiny records: and they have the ids that they always have."""
-    monkeypatch.setattr(forward_module, "_MOST_RECORDS", 100)
+    monkeypatch.setattr(intake_module, "_MOST_RECORDS", 100)
     monkeypatch.setattr(forward_module, "_LARGE", 1000)
 
     async def run() -> None:
@@ -260,6 +289,108 @@ def test_a_large_message_goes_on_in_pieces(pipeline: Pipeline, monkeypatch: pyte
             assert await client.answer() == {"ack": "one"}
             assert _ids(relay)[:1_050] == _ids(relay)[1_050:]
             assert len(set(_ids(relay))) == 1_050
+
+    _run(run())
+
+
+def test_a_chunk_whose_sender_has_gone_is_called_off(pipeline: Pipeline) -> None:
+    """The sender will send it again: delivered late, it would only be there twice. It is counted as returned."""
+
+    async def run() -> None:
+        relay = _Relay()
+        relay.go.clear()
+        async with _open(pipeline, relay) as opened:
+            for leave in ("eof", "abort"):
+                client, before = await opened.client(), relay.calls
+                await client.send(["t", _batch("a"), {"chunk": "one"}])
+                await _until(lambda before=before: relay.calls > before)
+                if leave == "eof":
+                    client.writer.write_eof()
+                    assert await client.answer() is None
+                else:
+                    client.writer.transport.abort()
+                returned = 1 if leave == "eof" else 2
+                await _until(lambda returned=returned: sum(count for _, count in opened.counts.items()) == returned)
+            relay.go.set()
+            assert {key.delivery for key, _ in opened.counts.items()} == {"returned"}
+            again = await opened.client()
+            await again.send(["t", _batch("a"), {"chunk": "one"}])
+            assert await again.answer() == {"ack": "one"}
+            assert relay.lines == ["a"]
+
+    _run(run())
+
+
+def test_what_nobody_else_has_is_not_called_off_when_its_sender_has_gone(pipeline: Pipeline) -> None:
+    """Neither a message that is in work, nor one that has come behind a chunk that is called off."""
+
+    async def run() -> None:
+        relay = _Relay()
+        relay.go.clear()
+        async with _open(pipeline, relay) as opened:
+            alone, both = await opened.client(), await opened.client()
+            await alone.send(["t", _batch("a")])
+            await both.send(["t", _batch("b"), {"chunk": "one"}])
+            await _until(lambda: relay.calls == 2)
+            await both.send(["t", _batch("c")])
+            for client in (alone, both):
+                await client.close()
+            await _until(lambda: any(key.delivery == "returned" for key, _ in opened.counts.items()))
+            relay.go.set()
+            await _until(lambda: len(relay.records) == 2)
+            await opened.door.stop(5)
+            assert sorted(map(str, relay.lines)) == ["a", "c"]
+            assert opened.door.lost == 0
+
+    _run(run())
+
+
+def test_a_sender_of_chunks_is_read_ahead_but_not_without_end(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has come behind a chunk in work is taken in its turn, however much it is."""
+    monkeypatch.setattr(forward_module, "_AHEAD", 1_000)
+
+    async def run() -> None:
+        relay = _Relay()
+        relay.go.clear()
+        async with _open(pipeline, relay) as opened:
+            client = await opened.client()
+            for number in range(20):
+                client.write(msgpack.packb(["t", _batch("x" * 20_000), {"chunk": str(number)}]))
+            await _until(lambda: relay.calls == 1)
+            await asyncio.sleep(0.1)
+            [connection] = opened.door._connections.values()
+            assert connection._messages.size < 200_000
+            relay.go.set()
+            assert [await client.answer() for _ in range(20)] == [{"ack": str(number)} for number in range(20)]
+            assert len(relay.records) == 20
+
+    _run(run())
+
+
+@pytest.mark.parametrize(("options", "elsewhere"), [({"compressed": "gzip"}, True), ({}, False)])
+def test_a_compressed_message_does_not_hold_up_others(
+    options: dict[str, str], elsewhere: bool, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small it is it may be large inside, so it is cut into entries in a thread."""
+    threads: list[bool] = []
+
+    def read(data: bytes, max_bytes: int) -> Message:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return read_message(data, max_bytes)
+
+    monkeypatch.setattr(forward_module, "read_message", read)
+
+    async def run() -> None:
+        relay = _Relay()
+        async with _open(pipeline, relay) as opened:
+            client = await opened.client()
+            packed = msgpack.packb([SECONDS, {"log": "a"}])
+            packed = gzip.compress(packed) if options else packed
+            await client.send(["t", packed, {"chunk": "one", **options}])
+            assert await client.answer() == {"ack": "one"}
+            assert (relay.lines, threads) == (["a"], [elsewhere])
 
     _run(run())
 
@@ -589,7 +720,12 @@ def test_an_address_that_is_taken_is_a_setting_that_is_wrong(pipeline: Pipeline)
 
     async def run() -> None:
         async with _open(pipeline, MemoryRelay()) as opened:
-            for listen, problem in ((f"127.0.0.1:{opened.door.port}", "cannot be bound"), ("nowhere", "no HOST:PORT")):
+            for listen, problem in (
+                (f"127.0.0.1:{opened.door.port}", "cannot be bound"),
+                ("nowhere", "no HOST:PORT"),
+                # No name has an empty label; IDNA takes this for a full stop too.
+                ("a\u3002\u3002b:4317", "cannot be bound"),
+            ):
                 door = ForwardDoor(listen, LIMIT, None, KEYS, Intake(pipeline, MemoryRelay(), Counts()))
                 with pytest.raises(SettingsError, match=rf"doors\.forward\.listen: .*{problem}"):
                     await door.start()

@@ -10,6 +10,7 @@ import gzip
 import http.client
 import json
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -26,6 +27,7 @@ from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError, encod
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import http as http_module
+from lexilog.service import json_records
 from lexilog.service.http import HttpDoor
 from lexilog.service.ids import batch_ids
 from lexilog.service.intake import Intake
@@ -451,6 +453,11 @@ def test_documents_know_the_line(pipeline: Pipeline) -> None:
     asyncio.run(run())
 
 
+# What JSON has, but no record: nested as no parser takes it, or of more values than any log has.
+DEEP = b"[" * 20_000 + b"]" * 20_000
+MANY = b'{"message":"x","a":[' + b",".join([b"[]"] * 100_000) + b"]}"
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "texts"),
     [
@@ -459,7 +466,18 @@ def test_documents_know_the_line(pipeline: Pipeline) -> None:
         (b'7\n{"message":"a"}\n{"mess\n"b"', JSON, ["7", "a", '{"mess', "b"]),
         (b"plain text", NDJSON, ["plain text"]),
         (b'\xff\xfe\n"b"', NDJSON, ["\\xff\\xfe", "b"]),
+        *[
+            (body % (DEEP if deep else MANY), headers, ["a", (DEEP if deep else MANY).decode(), "b"])
+            for deep in (False, True)
+            for body, headers in (
+                (b'"a"\n%s\n"b"', NDJSON),
+                (b'"a"\n%s\n"b"', JSON),
+                (b'["a", %s, "b"]', JSON),
+            )
+        ],
+        (b" %s " % MANY, JSON, [MANY.decode()]),
     ],
+    ids=range(12),
 )
 def test_what_is_no_record_costs_no_other(
     body: bytes, headers: dict[str, str], texts: list[str], pipeline: Pipeline
@@ -472,6 +490,7 @@ def test_what_is_no_record_costs_no_other(
             assert answer.status == 200
             lines = content.splitlines() if answer.content_type == "application/x-ndjson" else None
             found = [json.loads(line) for line in lines] if lines else json.loads(content)
+            found = found if isinstance(found, list) else [found]
             assert [one.get("message") or one["event"]["original"] for one in found] == texts
             for one, text in zip(found, texts, strict=True):
                 assert ("error" in one) == (text not in ("a", "b"))
@@ -507,7 +526,15 @@ def test_bytes_that_are_not_utf_8(pipeline: Pipeline) -> None:
         (b"42", JSON, 400, "neither an object"),
         (b"null", JSON, 400, "neither an object"),
         (b'{"message": "a",', JSON, 400, "no JSON"),
-        (b"[" * 100_000, JSON, 400, "nested too deep"),
+        (b"[" * 100_000, JSON, 400, "does not end where the text ends"),
+        (b'{"a":' * 10_000, JSON, 400, "brackets are missing"),
+        (b'["a" "b"]', JSON, 400, "more than one value"),
+        (b'["a",]', JSON, 400, "nothing is there"),
+        (b'["a"}', JSON, 400, "does not end where the text ends"),
+        (b'["a", "b', JSON, 400, "does not end where the text ends"),
+        (b'["a", {"b": tru}]', JSON, 400, "no JSON"),
+        (b"\x91\x80", {"Content-Type": "application/msgpack"}, 415, "msgpack is not taken here: send JSON"),
+        (b"\x91\x80", {"Content-Type": "application/x-msgpack"}, 415, "msgpack is not taken here: send JSON"),
         (b"x" * 100_001, JSON, 413, "larger than 100000"),
         (BOMB, JSON | GZIP, 413, "larger than 100000"),
         (b"hello", JSON | GZIP, 400, "no sound gzip"),
@@ -625,6 +652,53 @@ def test_a_sender_that_goes_in_mid_request(path: str, pipeline: Pipeline) -> Non
             answer, _ = await peer.ask("/v1/enrich", b'"a"', JSON)
             assert answer.status == 200
         assert relay.records == []
+
+    asyncio.run(run())
+
+
+def test_what_nobody_waits_for_any_more_is_called_off(pipeline: Pipeline) -> None:
+    """Whoever went before the answer will send its records again: they are not delivered once more when it is late."""
+
+    async def run() -> None:
+        entered, off = asyncio.Event(), asyncio.Event()
+
+        async def hang(_: Sequence[Enriched]) -> Delivery:
+            entered.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                off.set()
+            return Delivery()
+
+        async with _peer(pipeline, OneAnswer(hang)) as peer:
+            body = _json("a", LINE)
+            head = b"POST /v1/logs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            _, writer = await asyncio.open_connection("127.0.0.1", peer.door.port)
+            writer.write(head % len(body) + body)
+            await asyncio.wait_for(entered.wait(), 5)
+            writer.transport.abort()
+            await asyncio.wait_for(off.wait(), 5)
+            await _until(lambda: bool(peer.counted()))
+            assert peer.counted() == {
+                ("otlp_http", "unknown", "returned", 1),
+                ("otlp_http", "matched", "returned", 1),
+            }
+
+    asyncio.run(run())
+
+
+def test_a_header_that_is_no_text_is_refused(pipeline: Pipeline) -> None:
+    """The answer quotes it in a form that protobuf and JSON can hold."""
+
+    async def run() -> None:
+        async with _peer(pipeline, MemoryRelay()) as peer:
+            for path in ("/v1/logs", "/v1/enrich"):
+                for content_type in ("application/x-protobuf", "application/json"):
+                    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
+                    rest = b"Content-Encoding: \xff\r\nContent-Length: 2\r\n\r\n{}"
+                    answer = await _raw(peer.door.port, head.encode() + rest)
+                    assert answer.startswith(b"HTTP/1.1 415")
+                    assert b"is not known: send gzip" in answer
 
     asyncio.run(run())
 
@@ -761,8 +835,70 @@ def test_an_address_that_cannot_be_bound(pipeline: Pipeline) -> None:
             await second.stop(0)
         with pytest.raises(SettingsError, match=r"doors\.http\.listen: 'nowhere' is no HOST:PORT"):
             await HttpDoor("nowhere", 1000, KEYS, pipeline, None, Counts()).start()
+        # No name has an empty label; IDNA takes this for a full stop too.
+        for listen in ("a..b:4317", "a\u3002\u3002b:4317"):
+            with pytest.raises(SettingsError, match=r"doors\.http\.listen: "):
+                await HttpDoor(listen, 1000, KEYS, pipeline, None, Counts()).start()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("depth", range(960, 1000, 3))
+def test_the_depth_at_which_nesting_is_too_deep_is_none_that_breaks_an_answer(depth: int, pipeline: Pipeline) -> None:
+    """Reading may just succeed where writing fails; each record has its document all the same."""
+    nested = b"[" * depth + b"]" * depth
+
+    async def run() -> None:
+        async with _peer(pipeline) as peer:
+            for body in (nested, b'{"message": "m", "x": %s}' % nested):
+                answer, content = await peer.ask("/v1/enrich", b'"a"\n%s\n"b"' % body, NDJSON)
+                first, odd, last = (json.loads(line) for line in content.splitlines())
+                assert (answer.status, first["message"], last["message"]) == (200, "a", "b")
+                assert odd["message"] in (body.decode(), "m")
+
+    asyncio.run(run())
+
+
+def test_lines_of_many_values_in_all_are_lines(pipeline: Pipeline) -> None:
+    """What a record may have is no limit for a body that is not said to be NDJSON."""
+    body = (json.dumps({"message": "m", "a": [[]] * 1_000}) + "\n").encode() * 200
+
+    async def run() -> None:
+        async with _peer(pipeline) as peer:
+            answer, content = await peer.ask("/v1/enrich", body, JSON)
+            assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
+            assert [json.loads(line)["message"] for line in content.splitlines()] == ["m"] * 200
+
+    asyncio.run(run())
+
+
+def test_an_array_of_countless_records_is_refused(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how many may be in one."""
+    monkeypatch.setattr(json_records, "_MOST_RECORDS", 3)
+
+    async def run() -> None:
+        async with _peer(pipeline) as peer:
+            answer, content = await peer.ask("/v1/enrich", b"[1,1,1,1]", JSON)
+            assert answer.status == 400
+            assert "more than 3 records in an array" in json.loads(content)["error"]
+            answer, content = await peer.ask("/v1/enrich", b"[1,1,1]", JSON)
+            assert (answer.status, len(json.loads(content))) == (200, 3)
+
+    asyncio.run(run())
+
+
+def test_records_are_read_when_it_is_their_turn() -> None:
+    """A few bytes of JSON can stand for fifty times as many of objects, so they are never there all at once."""
+    body = b"[" + b",".join([b'[[],[],[],[],[],[],[],[],["x"]]'] * 3_000) + b"]"
+    tracemalloc.start()
+    try:
+        _, records = json_records.read_body(body, KEYS, batch_ids(body), lines=False)
+        count = sum(1 for _ in records)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 3_000
+    assert peak < 2 * len(body)
 
 
 lines = st.lists(st.binary(max_size=20) | st.sampled_from([b'{"message":"a"}', b'"b"', b"7", b"[]", b"{}", b""]))

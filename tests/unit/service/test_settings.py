@@ -13,6 +13,7 @@ from lexilog import Pipeline, Record, SettingsError
 from lexilog.model import Quality
 from lexilog.relay.make import make_relay
 from lexilog.relay.settings import (
+    RELAYS,
     DeadLettersSettings,
     ElasticsearchSettings,
     FileSettings,
@@ -21,18 +22,18 @@ from lexilog.relay.settings import (
     StdoutSettings,
 )
 from lexilog.service.logs import OncePerMinute
+from lexilog.service.make import make_pipeline
 from lexilog.service.metrics import Counts
-from lexilog.service.server import make_pipeline
 from lexilog.service.settings import (
     ForwardDoorSettings,
     GrpcDoorSettings,
     Settings,
-    check_settings,
-    load_settings,
     read_address,
     read_relay,
     read_zone,
 )
+from lexilog.service.settings_check import check_settings
+from lexilog.service.settings_file import load_settings
 
 SETTINGS = """\
 doors:
@@ -100,6 +101,24 @@ def test_a_settings_file(settings_file: Callable[[str], Path]) -> None:
         ("127.0.0.1:4319", "127.0.0.1:0", "port 0 is none to send to"),
         ("127.0.0.1:4319", "127.0.0.1", "no HOST:PORT"),
         ("127.0.0.1:4318", "127.0.0.1:4317", "3:10: listen: 127.0.0.1:4317 is the address of another door"),
+        ("type: file", "type: [file]", "'type' is to be one of"),
+        ("type: file", "type: {file: x}", "'type' is to be one of"),
+        ("127.0.0.1:4319", "a..b:4319", "is no HOST:PORT"),
+        ("127.0.0.1:4319", "u:p4ssw0rd@h:4319", "this is no HOST:PORT"),
+        ("https://es1.example:9200", "htps://u:p4ssw0rd@es1.example", "this is no URL"),
+        ("path: out.ndjson", 'path: "\\0"', "no path is empty, or holds a NUL"),
+        ("path: out.ndjson", "path: out.ndjson, keep: 3", "keep is of use with rotate_bytes alone"),
+        ("type: file, path: out.ndjson, required: false", "type: stdout, bogus: 1", "key 'bogus' is not known here"),
+        ('{type: otlp, endpoint: "127.0.0.1:4319"}', "{type: file, path: ./out.ndjson}", "archive writes to this file"),
+        ("path: dead", "path: dead, max_bytes: 1GB", "Expected `int`, got `str`; write a plain number"),
+        ("path: dead", "path: dead, max_bytes: !!int ''", "value cannot be read"),
+        ("path: dead", "path: dead, max_bytes: !!bool maybe", "value cannot be read"),
+        ("routes:", "body_keys: []\nroutes:", "body_keys: Expected `array` of length >= 1"),
+        ("http: {listen", "http: 5\n  grpc2: {listen", "http: Expected `object | null`, got `int`; write a map"),
+        ("shared_key", "sharedkey", "key 'sharedkey' is not known here; is 'shared_key' meant?"),
+        (SETTINGS, "relays: {a: " + "[" * 700 + "]" * 700 + "}", "nested too deep"),
+        (SETTINGS, "doors: {forward: }\nrelays: {a: {type: otlp, endpoint: 'h:1'}}", "not every sender can be told"),
+        (SETTINGS, "relays: {'': {type: stdout}}", "a relay has no name"),
         ("127.0.0.1:4318", "4318", "3:10: listen: '4318' is no HOST:PORT"),
         ("LEXILOG_TEST_KEY", "LEXILOG_NO_KEY", "the environment variable LEXILOG_NO_KEY is not set"),
         ("dead_letters: {path: dead}", "", "relay es can refuse single records for good"),
@@ -126,6 +145,7 @@ def test_settings_that_make_no_sense(old: str, new: str, problem: str, settings_
     assert problem in str(caught.value)
     assert re.search(r"lexilog\.yaml:\d+:\d+: ", str(caught.value))
     assert "secret" not in str(caught.value)
+    assert "p4ssw0rd" not in str(caught.value)
 
 
 def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
@@ -222,3 +242,25 @@ def test_what_repeats_is_logged_once_a_minute() -> None:
     assert passes(logging.WARNING, 1) is None
     now[0] = 60.0
     assert passes(logging.WARNING, 1) == "text 1 (and 2 more like this in the meantime)"
+
+
+def test_the_examples_of_the_documents_make_sense(
+    checkout: Path, settings_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each settings file in README.md and docs/serve.md can be used as it stands."""
+    for name in ("FORWARD_KEY", "ES_API_KEY", "HEC_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    texts = [(checkout / name).read_text(encoding="utf-8") for name in ("README.md", "docs/serve.md")]
+    blocks = [block for text in texts for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    examples = [block for block in blocks if re.search(r"^relays:", block, re.MULTILINE)]
+    assert len(examples) == 3
+    for example in examples:
+        assert load_settings(settings_file(example)).relays
+
+
+def test_every_setting_is_documented(checkout: Path) -> None:
+    """Whoever adds a setting says in docs/serve.md what it is for."""
+    text = (checkout / "docs" / "serve.md").read_text(encoding="utf-8")
+    kinds = [Settings, Route, DeadLettersSettings, GrpcDoorSettings, ForwardDoorSettings, *RELAYS.values()]
+    names = {field for kind in kinds for field in kind.__struct_fields__}
+    assert {name for name in names if f"`{name}`" not in text} == set()
