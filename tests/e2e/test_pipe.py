@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -242,6 +244,40 @@ def test_a_relay_that_is_away_costs_no_work(run_inside: Callable[..., Any]) -> N
 
     counted = [(("otlp", "", "unread", "request", "returned"), 1)]
     assert run_inside(work, Away()) == (grpc.StatusCode.UNAVAILABLE, counted)
+
+
+def test_unavailable_says_when_to_come_again(run_inside: Callable[..., Any]) -> None:
+    """A RetryInfo tells it, as OTLP/gRPC throttling asks for, and a reason of any length leaves the code as it is."""
+
+    class Away(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            raise RelayError("x" * 20_000, retry_after=2.5)
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
+        export = channel.unary_unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await export(request_of(["a"]).SerializeToString())
+        status, info = Status.FromString(dict(caught.value.trailing_metadata())["grpc-status-details-bin"]), RetryInfo()
+        assert status.details[0].Unpack(info)
+        return caught.value.code(), info.retry_delay.ToTimedelta().total_seconds()
+
+    assert run_inside(work, Away()) == (grpc.StatusCode.UNAVAILABLE, 2.5)
+
+
+def test_a_batch_that_is_sent_again_has_the_same_ids(run_inside: Callable[..., Any]) -> None:
+    """Compressed or not; equal lines of a batch, and those of another, have ids of their own."""
+    relay = MemoryRelay()
+
+    async def work(channel: grpc.aio.Channel, server: Server) -> None:
+        export = channel.unary_unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+        await export(request_of(["a", "a"]).SerializeToString())
+        await export(request_of(["a", "a"]).SerializeToString(), compression=grpc.Compression.Gzip)
+        await export(request_of(["a", "a", "b"]).SerializeToString())
+
+    run_inside(work, relay)
+    ids = [one.fields["event.id"] for one in relay.records]
+    assert ids[:2] == ids[2:4]
+    assert len(set(ids)) == 5
 
 
 def test_hostile_requests_cost_the_others_nothing(serve_config: ServeConfig, tmp_path: Path) -> None:

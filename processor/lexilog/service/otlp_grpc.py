@@ -68,9 +68,9 @@ class OtlpDoor:
                 _DOOR, lambda: read_records(read_request(data), self._body_keys, batch_ids(data))
             )
         except OriginError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, status_of(error).message)
         except RelayError as error:
-            details = status_of(error).SerializeToString()
-            context.set_trailing_metadata((("grpc-status-details-bin", details),))
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            status = status_of(error)
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, status.message)
         return answer_to(delivery)

@@ -250,7 +250,11 @@ def _in_json(value: Any) -> dict[str, Any]:
     return {"stringValue": value}
 
 
-@given(st.lists(st.sampled_from(["map", "list"]), max_size=60), st.booleans())
+FORMS = st.sampled_from(["map", "list"])
+DEEP = st.lists(FORMS, max_size=60) | st.tuples(FORMS, st.integers(0, 60)).map(lambda found: [found[0]] * found[1])
+
+
+@given(DEEP, st.booleans())
 def test_however_deep_a_door_lets_it_in(steps: list[str], known: bool) -> None:
     """A value nested up to 60 deep passes each door and leaves in either shape, explained where the line is known."""
     value: Any = "deep"

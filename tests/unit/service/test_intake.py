@@ -11,6 +11,7 @@ import pytest
 from lexilog import Enriched, OriginError, Pipeline, Record, RelayError
 from lexilog.relay import Delivery, Refusal
 from lexilog.relay.memory import MemoryRelay
+from lexilog.service import intake as intake_module
 from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts
 
@@ -157,3 +158,52 @@ def test_a_stop_gives_every_batch_back(pipeline: Pipeline) -> None:
             await intake.take("door", _read)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MOST_RECORDS", 2), ("_MOST_TEXT", 50)])
+def test_a_large_request_is_handed_on_in_pieces(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """So that many small records do not take a hundred times their bytes; each is counted once, and in order."""
+    monkeypatch.setattr(intake_module, limit, value)
+    sizes = []
+
+    class Notes(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            sizes.append(len(batch))
+            return await super().deliver(batch)
+
+    relay = Notes()
+    _, counts = _take(pipeline, relay)
+    assert len(sizes) > 1
+    assert [one.record.line for one in relay.records] == [KNOWN, "x", "y"]
+    assert list(counts.values()) == [1, 1, 1]
+
+
+def test_a_piece_that_fails_gives_the_whole_request_back(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken before comes again with the rest, so it is not counted as relayed yet."""
+    monkeypatch.setattr(intake_module, "_MOST_RECORDS", 1)
+    calls = iter([Delivery(), RelayError("away")])
+
+    class Once(MemoryRelay):
+        async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
+            answer = next(calls)
+            if isinstance(answer, RelayError):
+                raise answer
+            return answer
+
+    answer, counts = _take(pipeline, Once())
+    assert isinstance(answer, RelayError)
+    assert counts == {("error", "invalid_record", "returned"): 1, ("matched", "exact", "returned"): 1}
+
+
+def test_what_the_door_keeps_is_not_returned(pipeline: Pipeline) -> None:
+    """A door that brings records again itself counts them when it is through with them."""
+    counts = Counts()
+
+    async def run() -> None:
+        with pytest.raises(RelayError):
+            await Intake(pipeline, Says(RelayError("away")), counts).take("door", _read, kept=True)
+
+    asyncio.run(run())
+    assert counts.items() == []

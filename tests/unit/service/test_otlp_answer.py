@@ -38,3 +38,13 @@ def test_errors_that_are_not_utf_8_are_escaped(kind: type[LexilogError]) -> None
     """The status of an error can be written whatever its text."""
     status = Status.FromString(status_of(kind("caf\udce9")).SerializeToString())
     assert status.message == "caf\\xe9"
+
+
+def test_long_reasons_are_cut(enriched: Enriched) -> None:
+    """gRPC clients take an error with more than 8 KiB of text for one on which records are dropped."""
+    assert len(status_of(RelayError("x" * 9_000)).SerializeToString()) < 2_000
+    delivery = Delivery(tuple(Refusal(enriched, f"reason {number} " + "é" * 2_000) for number in range(5_000)))
+    told = answer_to(delivery).partial_success
+    assert told.rejected_log_records == 5_000
+    assert len(told.error_message) < 1_100
+    assert told.error_message.endswith("; and 4997 reasons more")
