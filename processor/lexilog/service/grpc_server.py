@@ -11,7 +11,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lexilog import otlp
-from lexilog._proto.v1 import enrich_pb2_grpc
 from lexilog.errors import SettingsError
 from lexilog.pipeline import Pipeline
 from lexilog.service import enrich_grpc, otlp_grpc
@@ -61,7 +60,7 @@ class GrpcServer:
             ("grpc.so_reuseport", 0),
         ]
         server = grpc.aio.server(options=options)
-        enrich_pb2_grpc.add_EnrichServiceServicer_to_server(self._enrich, server)  # type: ignore[no-untyped-call]
+        server.add_generic_rpc_handlers((self._enrich.handler(),))
         if self._otlp:
             server.add_generic_rpc_handlers((self._otlp.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
