@@ -72,6 +72,7 @@ def test_a_forward_sender_before_a_next_hop_that_is_away(
     settings = {
         "doors": {"forward": {"listen": "127.0.0.1:0"}},
         "relays": {"far": {"type": "otlp", "endpoint": f"127.0.0.1:{port}", "timeout": 5}},
+        "dead_letters": {"path": str(tmp_path / "dead")},
     }
     process = serve_config(settings)
     sent = 0

@@ -41,8 +41,11 @@ def _plain(value: AnyValue) -> Any:
 def _written(record: LogRecord) -> str:
     body = _plain(record.body)
     if not isinstance(body, dict):
-        body = {"message": body} | {pair.key: _plain(pair.value) for pair in record.attributes}
-    return json.dumps(body, default=repr) + "\n"
+        body = {"message": body}
+    attributes = {pair.key: _plain(pair.value) for pair in record.attributes}
+    # In the shape `attributes` a body that came as a map stays one, with the line where it was.
+    written = {"message": body.get("log"), **attributes, **body}
+    return json.dumps(written, default=repr) + "\n"
 
 
 class Receiver(LogsServiceServicer):  # type: ignore[misc]

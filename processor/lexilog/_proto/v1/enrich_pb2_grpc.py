@@ -63,7 +63,8 @@ class EnrichServiceServicer(object):
         """Enriches a batch. The answer holds one result for each record, in the order of the records.
 
         Fails as a whole only when nothing of it was done: RESOURCE_EXHAUSTED when the message is larger than the server
-        receives, UNAVAILABLE while it starts or stops. Both may be tried again with the same batch.
+        receives, UNAVAILABLE while it starts or stops. Both may be tried again with the same batch. INVALID_ARGUMENT when
+        the message is no EnrichRequest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
