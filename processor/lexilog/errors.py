@@ -2,9 +2,10 @@
 
 LexilogError            anything below; its text says what, which, where and what to do
 ├── CatalogError        a catalogue file is wrong; carries path, line and column
-├── SettingsError       a flag, an environment variable or a combination of them is wrong
+├── SettingsError       a setting in a file, a flag or an environment variable is wrong, or a combination of them
 ├── ImportFormatError   a vendor's text is not in the layout that it is read as; carries line and what was expected
-├── OriginError         a record's own fields cannot be read
+├── OriginError         what came in cannot be read: a record's own fields, or a whole request
+├── HandshakeError      (lexilog.forward) the other side does not have the shared key
 └── RelayError          the next hop has not taken a batch; the sender keeps it and comes again
 """
 
@@ -58,7 +59,7 @@ class ImportFormatError(LexilogError):
 
 
 class OriginError(LexilogError):
-    """What came with a line cannot be read; the line itself still passes."""
+    """What came in cannot be read. Where it is a whole request its sender is told so, and it is refused."""
 
 
 class RelayError(LexilogError):

@@ -18,7 +18,17 @@ import msgspec
 from lexilog.enrich.escape import escape, is_clean
 from lexilog.model import Enriched, Outcome
 
-__all__ = ["OURS", "agent_has", "document", "encode_finished", "encode_json", "flat_fields", "put", "without_ours"]
+__all__ = [
+    "OURS",
+    "agent_has",
+    "document",
+    "encode_finished",
+    "encode_json",
+    "flat_fields",
+    "put",
+    "without_agent_fields",
+    "without_ours",
+]
 
 # What is ours whatever the agent has set.
 OURS = ("event", "lexilog")
@@ -83,13 +93,17 @@ def encode_finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) 
     try:
         return _finished(enriched, finish)
     except Exception as error:  # one record must not cost another
-        # Where the nesting is too deep the traceback is as long, and says nothing.
-        _log.error("the agent's fields of a record cannot be written", exc_info=not isinstance(error, RecursionError))
-        record = msgspec.structs.replace(enriched.record, fields={}, line_key=None)
-        problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
-        fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": problem}
-        plain = msgspec.structs.replace(enriched, record=record, fields=fields, outcome=Outcome.ERROR)
-        return _finished(plain, finish)
+        return _finished(without_agent_fields(enriched, error), finish)
+
+
+def without_agent_fields(enriched: Enriched, error: Exception) -> Enriched:
+    """Return a record without the agent's fields, which could not be written, and with a note that says so."""
+    # Where the nesting is too deep the traceback is as long, and says nothing.
+    _log.error("the agent's fields of a record cannot be written", exc_info=not isinstance(error, RecursionError))
+    record = msgspec.structs.replace(enriched.record, fields={}, line_key=None)
+    problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
+    fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": problem}
+    return msgspec.structs.replace(enriched, record=record, fields=fields, outcome=Outcome.ERROR)
 
 
 def _finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tuple[_T, bytes]:

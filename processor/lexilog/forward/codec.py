@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgpack
 from msgspec import structs
 
-from lexilog.enrich.document import document
+from lexilog.enrich.document import document, without_agent_fields
 from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError
 from lexilog.forward.wire import Pairs, read_message, unpack
@@ -268,12 +268,7 @@ def _pack(enriched: Enriched) -> bytes:
             enriched = structs.replace(enriched, record=structs.replace(record, fields=fields))
         return head + _packer().pack(document(enriched))
     except Exception as error:  # see the docstring
-        _log.exception("the agent's fields of a record cannot be written")
-        problem = f"the agent's fields cannot be written: {type(error).__name__}: {error}"[:500]
-        fields = {**enriched.fields, "event.kind": "pipeline_error", "error.message": escape(problem)}
-        bare = structs.replace(record, fields={}, line_key=None)
-        plain = structs.replace(enriched, record=bare, fields=fields, outcome=Outcome.ERROR)
-        return head + _packer().pack(document(plain))
+        return head + _packer().pack(document(without_agent_fields(enriched, error)))
 
 
 def _is_shallow(value: object, room: int) -> bool:
