@@ -112,7 +112,8 @@ class Node:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         try:
-            self._start(self._configure(home), java)
+            self._program = self._configure(home), java
+            self._start(*self._program)
         except BaseException:
             self.stop()
             raise
@@ -136,6 +137,15 @@ class Node:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(_STOP)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Kill -9."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(_STOP)
+
+    def start_again(self) -> None:
+        """Start the node again after a kill, on what it has written."""
+        self._start(*self._program)
 
     def _configure(self, home: Path) -> Path:
         """Write the node's own settings; return where its server is."""
