@@ -341,12 +341,28 @@ def _java_version(home: Path) -> int:
     return int(found[1]) if found else 0
 
 
-@pytest.fixture(scope="session")
-def es9() -> Iterator[Node]:
-    """Return a real Elasticsearch 9 node; skip, with the reason, where it cannot be had."""
+@contextmanager
+def running(flavour: Flavour) -> Iterator[Node]:
+    """Run a node; skip the test, with the reason, where it cannot be had."""
     try:
-        node = Node(ES9)
+        node = Node(flavour)
     except Unavailable as missing:
         pytest.skip(f"needs a real Elasticsearch node: {missing}")
-    yield node
-    node.stop()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture(scope="session")
+def es9() -> Iterator[Node]:
+    """Return a real Elasticsearch 9 node that tests share."""
+    with running(ES9) as node:
+        yield node
+
+
+@pytest.fixture
+def es9_alone() -> Iterator[Node]:
+    """Return a real Elasticsearch 9 node that the test may kill."""
+    with running(ES9) as node:
+        yield node

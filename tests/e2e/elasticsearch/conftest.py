@@ -1,7 +1,7 @@
-"""The node that the tests of this folder share."""
+"""The nodes that the tests of this folder use."""
 
 from __future__ import annotations
 
-from elasticsearch_node import es9
+from elasticsearch_node import es9, es9_alone
 
-__all__ = ["es9"]
+__all__ = ["es9", "es9_alone"]

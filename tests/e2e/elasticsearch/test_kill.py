@@ -23,12 +23,12 @@ TEMPLATE = {
 BATCH = 200
 
 
-def test_each_record_is_there_once(es9: Node, serve_config: Callable[..., Process], tmp_path: Path) -> None:
+def test_each_record_is_there_once(es9_alone: Node, serve_config: Callable[..., Process], tmp_path: Path) -> None:
     """What was acknowledged is in the data stream, each record once although batches came again, none refused."""
-    es9.request("PUT", "/_index_template/lexilog", TEMPLATE)
+    es9_alone.request("PUT", "/_index_template/lexilog", TEMPLATE)
     settings = {
         "doors": {"grpc": {"listen": f"127.0.0.1:{free_port()}"}},
-        "relays": {"siem": {"type": "elasticsearch", "urls": [es9.url], "timeout": 5}},
+        "relays": {"siem": {"type": "elasticsearch", "urls": [es9_alone.url], "timeout": 5}},
         "dead_letters": {"path": str(tmp_path / "dead")},
     }
     process = serve_config(settings)
@@ -36,8 +36,8 @@ def test_each_record_is_there_once(es9: Node, serve_config: Callable[..., Proces
 
     def disturb() -> None:
         time.sleep(0.2)
-        es9.kill()
-        es9.start_again()
+        es9_alone.kill()
+        es9_alone.start_again()
         process.kill()
         serve_config(settings)
 
@@ -51,9 +51,9 @@ def test_each_record_is_there_once(es9: Node, serve_config: Callable[..., Proces
     thread.join()
     assert agent.tries > sent // BATCH, "nobody was missed: the test proves nothing"
     stream = "/logs-lexilog.unknown-default"
-    es9.request("POST", f"{stream}/_refresh")
+    es9_alone.request("POST", f"{stream}/_refresh")
     query = {"size": 10_000, "_source": ["message"], "query": {"match_phrase": {"message": "killed"}}}
-    found = es9.request("GET", f"{stream}/_search", query)["hits"]["hits"]
+    found = es9_alone.request("GET", f"{stream}/_search", query)["hits"]["hits"]
     numbers = Counter(int(hit["_source"]["message"].rsplit(maxsplit=1)[-1]) for hit in found)
     assert numbers == Counter(range(sent))
     assert not list((tmp_path / "dead").glob("*.ndjson"))
