@@ -116,7 +116,7 @@ def test_a_settings_file(settings_file: Callable[[str], Path]) -> None:
         ("routes:", "body_keys: []\nroutes:", "body_keys: Expected `array` of length >= 1"),
         ("http: {listen", "http: 5\n  grpc2: {listen", "http: Expected `object | null`, got `int`; write a map"),
         ("shared_key", "sharedkey", "key 'sharedkey' is not known here; is 'shared_key' meant?"),
-        (SETTINGS, "relays: {a: " + "[" * 700 + "]" * 700 + "}", "nested too deep"),
+        (SETTINGS, "relays: {a: " + "[" * 3_000 + "]" * 3_000 + "}", "nested too deep"),
         (SETTINGS, "doors: {forward: }\nrelays: {a: {type: otlp, endpoint: 'h:1'}}", "not every sender can be told"),
         (SETTINGS, "relays: {'': {type: stdout}}", "a relay has no name"),
         ("127.0.0.1:4318", "4318", "3:10: listen: '4318' is no HOST:PORT"),
