@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from lexilog.model import Enriched
 
-__all__ = ["Delivery", "Refusal", "Refused", "Relay", "isolate"]
+__all__ = ["SLICE", "Delivery", "Refusal", "Refused", "Relay", "isolate", "slices"]
+
+# Records between two looks at what else there is to do.
+SLICE = 100
+
+_T = TypeVar("_T")
 
 
 class Refusal(NamedTuple):
@@ -90,24 +96,50 @@ class Refused(Exception):  # noqa: N818 (it never leaves the relay)
     """The next hop will never take a request as it stands; its text is the reason."""
 
 
-async def isolate(batch: Sequence[Enriched], send: Callable[[Sequence[Enriched]], Awaitable[None]]) -> list[Refusal]:
-    """Send a batch, and where it is refused find out which records are to blame, so that they cost no others.
+async def slices(
+    batch: Iterable[Enriched], make: Callable[[Enriched], _T], size_of: Callable[[_T], int], max_bytes: int
+) -> AsyncIterator[list[_T]]:
+    """Yield what records become in requests, request by request.
 
     Args:
-        batch: the records, at least one.
+        batch: the records.
+        make: makes of a record what stands in a request.
+        size_of: how large that is, in bytes.
+        max_bytes: how large a request may be; what is larger by itself goes alone.
+    """
+    items: list[_T] = []
+    size = 0
+    for number, enriched in enumerate(batch):
+        item = make(enriched)
+        if items and size + size_of(item) > max_bytes:
+            yield items
+            items, size = [], 0
+        items.append(item)
+        size += size_of(item)
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+    if items:
+        yield items
+
+
+async def isolate(items: Sequence[_T], send: Callable[[Sequence[_T]], Awaitable[None]]) -> list[tuple[_T, str]]:
+    """Send a request, and where it is refused find out which of its items are to blame, so that they cost no others.
+
+    Args:
+        items: what is in the request, at least one.
         send: sends some of them in one request.
 
     Returns:
-        The records that were refused even alone.
+        The items that were refused even alone, each with the reason.
 
     Raises:
         RelayError: a request has not been confirmed.
     """
     try:
-        await send(batch)
+        await send(items)
     except Refused as refused:
-        if len(batch) == 1:
-            return [Refusal(batch[0], str(refused))]
-        middle = len(batch) // 2
-        return await isolate(batch[:middle], send) + await isolate(batch[middle:], send)
+        if len(items) == 1:
+            return [(items[0], str(refused))]
+        middle = len(items) // 2
+        return await isolate(items[:middle], send) + await isolate(items[middle:], send)
     return []

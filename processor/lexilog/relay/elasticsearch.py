@@ -28,13 +28,11 @@ from lexilog.model import Enriched
 from lexilog.relay._bulk import Answer, Result, error_in
 from lexilog.relay._http import connection_problem, parse_url
 from lexilog.relay._text import excerpt, seconds, secrets_in
-from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate
+from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate, slices
 from lexilog.relay.settings import ElasticsearchSettings
 
 __all__ = ["ElasticsearchRelay"]
 
-# Records between two looks at what else there is to do.
-_SLICE = 100
 # Seconds before the second attempt; each pause after it is twice as long, up to the last figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 # What a data stream may be called: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
@@ -128,33 +126,21 @@ class ElasticsearchRelay(Relay):
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Create the documents, request by request, and wait until the cluster has each of them."""
         refused: list[Refusal] = []
-        items: list[_Item] = []
-        size = 0
-        for number, record in enumerate(batch):
-            item = _item(record)
-            if items and size + len(item.lines) > self._settings.max_bytes:
-                refused += await self._send(items)
-                items, size = [], 0
-            items.append(item)
-            size += len(item.lines)
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
-        if items:
+        async for items in slices(batch, _item, lambda item: len(item.lines), self._settings.max_bytes):
             refused += await self._send(items)
         return Delivery(tuple(refused))
 
     async def _send(self, items: list[_Item]) -> list[Refusal]:
         """Send the documents of one request; one that makes a whole request fail costs no others."""
-        item_of = {id(item.record): item for item in items}
         refused: list[Refusal] = []
 
-        async def send(records: Sequence[Enriched]) -> None:
-            refused.extend(await self._until_taken([item_of[id(record)] for record in records]))
+        async def send(part: Sequence[_Item]) -> None:
+            refused.extend(await self._until_taken(part))
 
-        alone = await isolate([item.record for item in items], send)
-        return refused + alone
+        alone = await isolate(items, send)
+        return refused + [Refusal(item.record, reason) for item, reason in alone]
 
-    async def _until_taken(self, items: list[_Item]) -> list[Refusal]:
+    async def _until_taken(self, items: Sequence[_Item]) -> list[Refusal]:
         """Send documents, and those that the cluster is too busy for again."""
         refused: list[Refusal] = []
         for attempt in range(self._settings.attempts):

@@ -19,15 +19,13 @@ from lexilog.enrich.document import encode_json
 from lexilog.errors import LexilogError, RelayError, SettingsError
 from lexilog.model import Enriched
 from lexilog.relay._append import append_all, in_thread, mend, next_stamp, read_stamp, sync_directory
-from lexilog.relay.base import Delivery, Relay
+from lexilog.relay.base import SLICE, Delivery, Relay
 from lexilog.relay.settings import FileSettings, StdoutSettings
 
 __all__ = ["FileRelay", "StdoutRelay"]
 
 # Seconds that a close waits for a write that hangs, as one to a full pipe does.
 _PATIENCE = 1.0
-# Records between two looks at what else there is to do.
-_SLICE = 100
 # How often a batch is written anew because somebody has removed the file meanwhile.
 _ATTEMPTS = 3
 # Permissions of a new file, less the umask.
@@ -72,7 +70,7 @@ class _LineRelay(Relay):
             lines = []
             for number, enriched in enumerate(batch, 1):
                 lines.append(encode_json(enriched) + b"\n")
-                if number % _SLICE == 0:
+                if number % SLICE == 0:
                     await asyncio.sleep(0)
             await in_thread(lambda: self._append(b"".join(lines)))
         finally:

@@ -12,13 +12,11 @@ from lexilog.forward.handshake import HandshakeError, check_pong, is_helo, make_
 from lexilog.forward.wire import ANSWERS, MessageReader, Pairs, pack_message, unpack
 from lexilog.model import Enriched
 from lexilog.relay._text import excerpt
-from lexilog.relay.base import Delivery, Refusal, Relay
+from lexilog.relay.base import SLICE, Delivery, Refusal, Relay
 from lexilog.relay.settings import ForwardSettings
 
 __all__ = ["ForwardRelay"]
 
-# Records between two looks at what else there is to do.
-_SLICE = 100
 _BLOCK = 4096
 # Fluentd lets in no client that is called as itself, so it is no host's name.
 _HOSTNAME = "lexilog-relay"
@@ -72,7 +70,7 @@ class ForwardRelay(Relay):
                     refused.append(Refusal(enriched, reason))
                 elif full := entries.add(tag, entry):
                     await self._send(tag, full)
-                if number % _SLICE == 0:
+                if number % SLICE == 0:
                     await asyncio.sleep(0)
             for tag, rest in entries.rest():
                 await self._send(tag, rest)

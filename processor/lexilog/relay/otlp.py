@@ -16,13 +16,10 @@ from lexilog.model import Enriched
 from lexilog.otlp.encode import RequestBuilder
 from lexilog.relay._otlp_grpc import GrpcTransport
 from lexilog.relay._otlp_http import HttpTransport
-from lexilog.relay.base import Delivery, Refusal, Relay, isolate
+from lexilog.relay.base import SLICE, Delivery, Refusal, Relay, isolate
 from lexilog.relay.settings import OtlpSettings
 
 __all__ = ["OtlpRelay", "Transport"]
-
-# Records between two looks at what else there is to do.
-_SLICE = 100
 
 
 class Transport(Protocol):
@@ -86,7 +83,7 @@ class OtlpRelay(Relay):
                 else:
                     await self._pack(part, export)
 
-            refused.extend(await isolate(records, send))
+            refused.extend(Refusal(*one) for one in await isolate(records, send))
 
         await self._pack(batch, hand_on)
         messages = dict.fromkeys(part.error_message for part in partial if part.error_message)
@@ -107,7 +104,7 @@ class OtlpRelay(Relay):
                 await then(full[0], records)
                 records = []
             records.append(enriched)
-            if number % _SLICE == 0:
+            if number % SLICE == 0:
                 await asyncio.sleep(0)
         if rest := builder.rest():
             await then(rest[0], records)

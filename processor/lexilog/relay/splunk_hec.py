@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -19,13 +19,11 @@ from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
 from lexilog.relay._http import Answer, HttpClient, parse_url
 from lexilog.relay._text import excerpt, secrets_in
-from lexilog.relay.base import Delivery, Refused, Relay, isolate
+from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate, slices
 from lexilog.relay.settings import SplunkHecSettings
 
 __all__ = ["SplunkHecRelay"]
 
-# Records between two looks at what else there is to do.
-_SLICE = 100
 _COLLECTOR = "services/collector"
 _CHANNEL = "X-Splunk-Request-Channel"
 _TOKEN_TEXT = re.compile("[!-~]+")
@@ -68,6 +66,13 @@ class _Event(Struct, omit_defaults=True):
     time: Raw | UnsetType = UNSET
     host: str | UnsetType = UNSET
     index: str | UnsetType = UNSET
+
+
+class _Item(NamedTuple):
+    """A record, and its line in a request."""
+
+    record: Enriched
+    line: bytes
 
 
 class _Reply(Struct, rename="camel"):
@@ -145,27 +150,17 @@ class SplunkHecRelay(Relay):
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Post the batch, request by request, and wait for each answer."""
-        refused = []
-        lines: dict[int, bytes] = {}
-        records: list[Enriched] = []
-        size = 0
+        refused: list[Refusal] = []
         channel = str(uuid4())
 
-        async def send(part: Sequence[Enriched]) -> None:
-            await self._send(b"\n".join(lines[id(enriched)] for enriched in part), len(part), channel)
+        async def send(part: Sequence[_Item]) -> None:
+            await self._send(b"\n".join(item.line for item in part), len(part), channel)
 
-        for number, enriched in enumerate(batch):
-            line = _line(enriched, self._settings)
-            if records and size + len(line) > self._settings.max_bytes:
-                refused += await isolate(records, send)
-                lines, records, size = {}, [], 0
-            lines[id(enriched)] = line
-            records.append(enriched)
-            size += len(line) + 1
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
-        if records:
-            refused += await isolate(records, send)
+        def make(enriched: Enriched) -> _Item:
+            return _Item(enriched, _line(enriched, self._settings))
+
+        async for items in slices(batch, make, lambda item: len(item.line) + 1, self._settings.max_bytes):
+            refused += [Refusal(item.record, reason) for item, reason in await isolate(items, send)]
         return Delivery(tuple(refused))
 
     async def _send(self, body: bytes, count: int, channel: str) -> None:
