@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -15,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.errors import RelayError, SettingsError
 from lexilog.otlp import SERVICE
+from lexilog.relay._endpoint import read_endpoint
 from lexilog.relay._http import check_headers
 from lexilog.relay._text import excerpt, seconds, secrets_in
 from lexilog.relay.base import Refused
@@ -85,7 +85,7 @@ class GrpcTransport:
         )
 
     def _check_settings(self) -> None:
-        if not _is_host_and_port(self._settings.endpoint):
+        if read_endpoint(self._settings.endpoint) is None:
             raise SettingsError(f"relay {self._name}: endpoint is not HOST:PORT, which is what the protocol grpc takes")
         if self._settings.ca_file is not None:
             raise SettingsError(f"relay {self._name}: ca_file is for https: the protocol grpc is not encrypted here")
@@ -135,14 +135,6 @@ class GrpcTransport:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
-
-
-def _is_host_and_port(text: str) -> bool:
-    try:
-        parts = urlsplit(f"//{text}")
-        return bool(parts.hostname and parts.port) and parts.netloc == text and "@" not in text
-    except ValueError:
-        return False
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:

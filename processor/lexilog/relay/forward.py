@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from lexilog.errors import OriginError, RelayError, SettingsError
 from lexilog.forward.codec import Entries, ForwardOrigin, pack_entry
 from lexilog.forward.handshake import HandshakeError, check_pong, is_helo, make_nonce, make_ping, read_helo
 from lexilog.forward.wire import ANSWERS, MessageReader, Pairs, pack_message, unpack
 from lexilog.model import Enriched
+from lexilog.relay._endpoint import read_endpoint
 from lexilog.relay._text import excerpt
 from lexilog.relay.base import SLICE, Delivery, Refusal, Relay
 from lexilog.relay.settings import ForwardSettings
@@ -117,13 +117,9 @@ class ForwardRelay(Relay):
         return connection
 
     def _address(self) -> tuple[str, int]:
-        text = self._settings.endpoint
-        try:
-            parts = urlsplit(f"//{text}")
-            if parts.hostname and parts.port and parts.netloc == text and "@" not in text:
-                return parts.hostname, parts.port
-        except ValueError:
-            pass
+        address = read_endpoint(self._settings.endpoint)
+        if address is not None:
+            return address
         raise SettingsError(f"relay {self._name}: endpoint is not HOST:PORT, such as 127.0.0.1:24224")
 
     async def close(self) -> None:

@@ -12,7 +12,6 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from lexilog._proto.v1 import enrich_pb2 as pb
-from lexilog._proto.v1 import enrich_pb2_grpc
 from lexilog.catalog.search import find_entries, query_words, search_entries
 from lexilog.enrich.document import encode_json
 from lexilog.model import Enriched, Entry, Outcome, Record
@@ -37,7 +36,7 @@ _log = logging.getLogger(__name__)
 _Request = TypeVar("_Request", bound=Message)
 
 
-class EnrichDoor(enrich_pb2_grpc.EnrichServiceServicer):
+class EnrichDoor:
     """Answers EnrichService.
 
     Args:

@@ -25,7 +25,8 @@ def batch_ids(*parts: bytes) -> Iterator[str]:
     """
     digest = blake2b(digest_size=_SIZE)
     for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
     batch = digest.hexdigest()
     return (f"{batch}-{number}" for number in count())
 
