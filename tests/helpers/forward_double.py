@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -34,7 +35,7 @@ class Received(NamedTuple):
 class ForwardDouble(socketserver.ThreadingTCPServer):
     """Takes messages of all four modes and acknowledges them, as Fluent Bit and Fluentd do.
 
-    It does not: check users and passwords, speak TLS, take heartbeats over UDP, or look at anything but shape.
+    It does not: check users and passwords, take heartbeats over UDP, or look at anything but shape.
 
     Args:
         port: 0 for any.
@@ -45,6 +46,10 @@ class ForwardDouble(socketserver.ThreadingTCPServer):
             may be changed at any time.
         shared_key: for the handshake; None for none.
         keepalive: what the handshake says of it.
+        tls: to encrypt with; None for plain text.
+
+    Attributes:
+        peers: the client's certificate of each message, in DER; None where it shows none.
     """
 
     allow_reuse_address = True
@@ -57,11 +62,14 @@ class ForwardDouble(socketserver.ThreadingTCPServer):
         mode: str = "",
         shared_key: str | None = None,
         keepalive: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.mode = mode
         self.shared_key = shared_key
         self.keepalive = keepalive
+        self.tls = tls
+        self.peers: list[bytes | None] = []
         self.received: list[Received] = []
         self.options: list[dict[str, Any]] = []
         self.sizes: list[int] = []
@@ -84,6 +92,13 @@ class ForwardDouble(socketserver.ThreadingTCPServer):
         self.server_close()
         if self._file:
             self._file.close()
+
+    def get_request(self) -> Any:
+        connection, address = super().get_request()
+        if self.tls is not None:
+            # The handshake is made with the first bytes, in the thread of the connection.
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self.lock:
@@ -120,7 +135,7 @@ class _Handler(socketserver.BaseRequestHandler):
         try:
             if self.server.shared_key is not None and not self.shake_hands(self.server.shared_key):
                 return
-            while (message := self.next_message()) is not None:
+            while isinstance(message := self.next_message(), list):
                 if not self.take(message):
                     return
         except OSError:
@@ -189,6 +204,7 @@ class _Handler(socketserver.BaseRequestHandler):
         if mode == "slow":
             time.sleep(0.2)
         self.server.options.append(options)
+        self.server.peers.append(self.request.getpeercert(True) if self.server.tls else None)
         self.server.store(records)
         if mode == "noise":
             self.request.sendall(b"\xc1\xc1")

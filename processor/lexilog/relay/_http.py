@@ -6,11 +6,9 @@ import asyncio
 import gzip
 import io
 import re
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
@@ -18,6 +16,7 @@ from yarl import URL
 
 from lexilog.errors import RelayError, SettingsError
 from lexilog.relay._text import seconds
+from lexilog.relay._tls import TlsFiles, TlsSettings, hint, refuse_files
 
 __all__ = [
     "Answer",
@@ -32,8 +31,8 @@ _GZIP_LEVEL = 3
 # RFC 9110, section 5.6.2: token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-# How OpenSSL says that an answer is not TLS; the latter since its version 3.2.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+# How aiohttp says that a connection has ended.
+_ENDED = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
 _OWN_HEADERS = frozenset({"content-encoding", "content-length", "content-type", "transfer-encoding"})
 
 
@@ -63,17 +62,18 @@ class HttpClient:
         headers: of each request.
         compression: of bodies, ``none`` or ``gzip``.
         timeout: how long the server may take for a request, connecting included, in seconds.
-        ca_file: certificates to trust for an https URL, in PEM; by default those of the system.
+        tls: names the certificates for an https URL; a request is sent with what their files hold then.
     """
 
     def __init__(
-        self, name: str, *, headers: Mapping[str, str], compression: str, timeout: float, ca_file: Path | None
+        self, name: str, *, headers: Mapping[str, str], compression: str, timeout: float, tls: TlsSettings
     ) -> None:
         self._name = name
         self._headers = headers
         self._gzip = compression == "gzip"
         self._timeout = timeout
-        self._ca_file = ca_file
+        self._tls = tls
+        self._files: TlsFiles | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, url: URL) -> None:
@@ -83,27 +83,15 @@ class HttpClient:
             SettingsError: a header cannot be sent, or the certificates cannot be used.
         """
         check_headers(self._name, self._headers)
-        context = self._tls_context(url)
+        if url.scheme == "https":
+            self._files = TlsFiles(self._name, self._tls, alpn=["http/1.1"])
+        else:
+            refuse_files(self._name, self._tls, f"is for https, and the URL is {url.scheme}: mend one of them")
         self._session = aiohttp.ClientSession(
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout),
-            connector=aiohttp.TCPConnector(ssl=context),
             cookie_jar=aiohttp.CookieJar(unsafe=True),
         )
-
-    def _tls_context(self, url: URL) -> ssl.SSLContext | bool:
-        if self._ca_file is None:
-            return True
-        if url.scheme != "https":
-            raise SettingsError(
-                f"relay {self._name}: ca_file is for https, and the URL is {url.scheme}: mend one of them"
-            )
-        try:
-            return ssl.create_default_context(cafile=self._ca_file)
-        except OSError as error:  # which ssl.SSLError is
-            raise SettingsError(
-                f"relay {self._name}: ca_file {self._ca_file}: cannot be read as PEM certificates: {error}"
-            ) from error
 
     async def post(
         self,
@@ -133,15 +121,22 @@ class HttpClient:
         if self._session is None:
             raise RelayError(f"relay {self._name}: is closed")
         where = f"relay {self._name}: {url.host_port_subcomponent}"
+        # The session keeps the connections of each context apart.
+        context = self._files.current().context if self._files else True
         try:
-            request = self._session.post(url, data=io.BytesIO(body), headers=headers, allow_redirects=False)
+            request = self._session.post(
+                url, data=io.BytesIO(body), headers=headers, allow_redirects=False, ssl=context
+            )
             async with request as response:
                 wait = _retry_after(response.headers.get("Retry-After"))
-                return Answer(response.status, await response.read(), response.content_type.lower(), wait)
+                answer = Answer(response.status, await response.read(), response.content_type.lower(), wait)
         except TimeoutError as error:
             raise RelayError(f"{where}: no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: a host name that DNS cannot hold
-            raise RelayError(f"{where}: {connection_problem(error)}") from error
+            raise RelayError(f"{where}: {connection_problem(error, self._files)}") from error
+        if self._files:
+            self._files.proven = True
+        return answer
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -170,16 +165,22 @@ def parse_url(name: str, setting: str, text: str) -> URL:
     return url
 
 
-def connection_problem(error: Exception) -> str:
-    """Return why there was no answer; where the server does not seem to speak TLS, it says so."""
+def connection_problem(error: Exception, files: TlsFiles | None) -> str:
+    """Return why there was no answer; where that has to do with TLS, what may be done.
+
+    Args:
+        error: what the HTTP client has raised.
+        files: the certificates that were used; None without TLS.
+    """
     if not isinstance(error, aiohttp.ClientConnectorError) or isinstance(error, aiohttp.ClientConnectorDNSError):
-        return str(error) or type(error).__name__
+        told = str(error) or type(error).__name__
+        has_ended = isinstance(error, _ENDED) and not isinstance(error, aiohttp.ClientConnectorDNSError)
+        return told + (hint(told) or (files.hint if files and has_ended else ""))
     cause = error.os_error
     # A connection that is refused is no reset: this one was there, and ended while TLS was set up.
     is_cut = isinstance(cause, ConnectionResetError)
-    hint = "; no TLS there?" if is_cut or (isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS) else ""
     told = str(cause) or ("the server closed the connection" if is_cut else type(cause).__name__)
-    return f"Cannot connect to host {error.host}:{error.port}: {told}{hint}"
+    return f"Cannot connect to host {error.host}:{error.port}: {told}" + ("; no TLS there?" if is_cut else hint(told))
 
 
 def check_headers(name: str, headers: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from yarl import URL
 
-from lexilog.errors import RelayError
+from lexilog.errors import RelayError, SettingsError
 from lexilog.relay._http import Answer, HttpClient, parse_url
 from lexilog.relay._text import excerpt, secrets_in
 from lexilog.relay.base import Refused
@@ -39,7 +39,7 @@ class HttpTransport:
 
     def __init__(self, name: str, settings: OtlpSettings) -> None:
         self._name = name
-        self._endpoint = settings.endpoint
+        self._settings = settings
         self._url = URL()
         self._secrets = secrets_in(settings.headers.values())
         self._client = HttpClient(
@@ -47,7 +47,7 @@ class HttpTransport:
             headers=settings.headers,
             compression=settings.compression,
             timeout=settings.timeout,
-            ca_file=settings.ca_file,
+            tls=settings,
         )
 
     async def open(self) -> None:
@@ -56,7 +56,9 @@ class HttpTransport:
         Raises:
             SettingsError: URL, headers or certificates cannot be used.
         """
-        url = parse_url(self._name, "endpoint", self._endpoint)
+        url = parse_url(self._name, "endpoint", self._settings.endpoint)
+        if self._settings.tls and url.scheme != "https":
+            raise SettingsError(f"relay {self._name}: tls is true, and endpoint is {url.scheme}: make it https")
         self._url = url.with_path("/v1/logs").with_query(url.query) if url.path in ("", "/") else url
         await self._client.open(self._url)
 

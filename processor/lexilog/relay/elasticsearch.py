@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from aiohttp import ClientConnectorError
+from aiohttp import ClientConnectionError
 from elastic_transport import NodeConfig
 from elastic_transport.client_utils import url_to_node_config
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, SerializationError, UnsupportedProductError
@@ -27,7 +27,9 @@ from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
 from lexilog.relay._bulk import Answer, Result, error_in
 from lexilog.relay._http import connection_problem, parse_url
+from lexilog.relay._renewed import Renewed
 from lexilog.relay._text import excerpt, seconds, secrets_in
+from lexilog.relay._tls import Loaded, TlsFiles, refuse_files
 from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate, slices
 from lexilog.relay.settings import ElasticsearchSettings
 
@@ -78,7 +80,8 @@ class ElasticsearchRelay(Relay):
         self._settings = settings
         self._where = f"relay {name}"
         self._secrets: list[str] = []
-        self._client: AsyncElasticsearch | None = None
+        self._files: TlsFiles | None = None
+        self._clients: Renewed[AsyncElasticsearch] | None = None
 
     async def open(self) -> None:
         """Make the client; it connects when it is first used."""
@@ -87,16 +90,23 @@ class ElasticsearchRelay(Relay):
         urls = [parse_url(self._name, "urls", url) for url in settings.urls]
         self._where = f"relay {self._name}: {', '.join(url.host_port_subcomponent or '' for url in urls)}"
         login = self._login()
-        context = self._tls(any(url.scheme == "https" for url in urls))
-        self._client = AsyncElasticsearch(
-            [_node(url, context) for url in settings.urls],
-            api_key=settings.api_key,
-            basic_auth=login,
-            request_timeout=settings.timeout,
-            max_retries=0,
-            retry_on_status=(),
-            retry_on_timeout=False,
-        )
+        if any(url.scheme == "https" for url in urls):
+            self._files = TlsFiles(self._name, settings)
+        else:
+            refuse_files(self._name, settings, "is for https, and urls are http: mend one of them")
+
+        def make(loaded: Loaded | None) -> AsyncElasticsearch:
+            return AsyncElasticsearch(
+                [_node(url, loaded.context if loaded else None) for url in settings.urls],
+                api_key=settings.api_key,
+                basic_auth=login,
+                request_timeout=settings.timeout,
+                max_retries=0,
+                retry_on_status=(),
+                retry_on_timeout=False,
+            )
+
+        self._clients = Renewed(self._files, make, AsyncElasticsearch.close)
 
     def _login(self) -> tuple[str, str] | None:
         """Return user and password, and note what no message may hold."""
@@ -112,16 +122,6 @@ class ElasticsearchRelay(Relay):
             return None
         self._secrets = [*secrets_in([password]), base64.b64encode(f"{user}:{password}".encode()).decode()]
         return user, password
-
-    def _tls(self, is_used: bool) -> ssl.SSLContext | None:
-        path = self._settings.ca_file
-        if not is_used and path is not None:
-            raise SettingsError(f"relay {self._name}: ca_file is for https, and urls are http: mend one of them")
-        try:
-            return ssl.create_default_context(cafile=path) if is_used else None
-        except OSError as error:  # which ssl.SSLError is
-            problem = f"ca_file {path}: cannot be read as PEM certificates: {error}"
-            raise SettingsError(f"relay {self._name}: {problem}") from error
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
         """Create the documents, request by request, and wait until the cluster has each of them."""
@@ -183,16 +183,19 @@ class ElasticsearchRelay(Relay):
             Refused: the cluster does not take a request like that.
             RelayError: it has not answered as a cluster does.
         """
-        if self._client is None:
+        if self._clients is None:
             raise RelayError(f"relay {self._name}: is closed")
         body = b"".join(item.lines for item in items)
         try:
-            response = await self._client.perform_request(
-                "POST", "/_bulk", params=_PARAMETERS, headers=_HEADERS, body=body
-            )
+            async with self._clients.use() as client:
+                response = await client.perform_request(
+                    "POST", "/_bulk", params=_PARAMETERS, headers=_HEADERS, body=body
+                )
             results = [item.create for item in msgspec.convert(response.body, Answer).items]
         except Exception as error:  # the client has no common class for what it raises
             raise self._failure(error, len(body)) from error
+        if self._files:
+            self._files.proven = True
         if len(results) != len(items):
             problem = f"the answer is about {len(results)} documents, the request had {len(items)}"
             raise RelayError(f"{self._where}: {problem}")
@@ -218,7 +221,7 @@ class ElasticsearchRelay(Relay):
         elif isinstance(error, SerializationError):
             problem = f"the server does not answer like Elasticsearch; check urls: {self._readable(error.message)}"
         else:
-            problem = f"{type(error).__name__}: {self._readable(_problem(error))}"
+            problem = f"{type(error).__name__}: {self._readable(_problem(error, self._files))}"
         return RelayError(f"{self._where}: {problem}", wait)
 
     def _readable(self, words: object) -> str:
@@ -227,9 +230,9 @@ class ElasticsearchRelay(Relay):
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
+        clients, self._clients = self._clients, None
+        if clients is not None:
+            await clients.close()
 
 
 def _quieten_client() -> None:
@@ -271,10 +274,10 @@ def _is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None and text == text.lower()
 
 
-def _problem(error: Exception) -> str:
+def _problem(error: Exception, files: TlsFiles | None) -> str:
     """Return what a failure of the client says; the one of the connection is behind its own."""
-    if isinstance(error.__context__, ClientConnectorError):
-        return connection_problem(error.__context__)
+    if isinstance(error.__context__, ClientConnectionError):
+        return connection_problem(error.__context__, files)
     return str(getattr(error, "message", error))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
+from typing import Any
 
 from lexilog.errors import OriginError, RelayError, SettingsError
 from lexilog.forward.codec import Entries, ForwardOrigin, pack_entry
@@ -12,6 +14,7 @@ from lexilog.forward.wire import ANSWERS, MessageReader, Pairs, pack_message, un
 from lexilog.model import Enriched
 from lexilog.relay._endpoint import read_endpoint
 from lexilog.relay._text import excerpt
+from lexilog.relay._tls import TlsFiles, hint, refuse_files
 from lexilog.relay.base import SLICE, Delivery, Refusal, Relay
 from lexilog.relay.settings import ForwardSettings
 
@@ -22,6 +25,9 @@ _BLOCK = 4096
 _HOSTNAME = "lexilog-relay"
 # An acknowledgement or a part of the handshake has a few hundred bytes.
 _LONGEST_ANSWER = 65_536
+# Seconds for the other side to say that it has seen the end of TLS; nothing depends on it.
+_GOODBYE = 1.0
+_ENDED = (ConnectionResetError, BrokenPipeError)
 
 
 class ForwardRelay(Relay):
@@ -44,16 +50,21 @@ class ForwardRelay(Relay):
         self._settings = settings
         self._where = f"relay {name}: {settings.endpoint}"
         self._turn = asyncio.Lock()
+        self._files: TlsFiles | None = None
         self._connection: _Connection | None = None
         self._open = False
 
     async def open(self) -> None:
-        """Check the endpoint; the connection is made when it is first needed.
+        """Check endpoint and certificates; the connection is made when it is first needed.
 
         Raises:
-            SettingsError: the endpoint is no address.
+            SettingsError: one of them cannot be used.
         """
         self._address()
+        if self._settings.tls:
+            self._files = TlsFiles(self._name, self._settings)
+        else:
+            refuse_files(self._name, self._settings, "is for TLS: set tls to true, or leave it out")
         self._open = True
 
     async def deliver(self, batch: Sequence[Enriched]) -> Delivery:
@@ -85,29 +96,33 @@ class ForwardRelay(Relay):
         if not self._open:
             raise RelayError(f"relay {self._name}: is closed")
         connection, self._connection = self._connection, None
+        context = self._files.current().context if self._files else None
         try:
-            if connection is not None and not await connection.is_quiet():
+            if connection is not None and (connection.context is not context or not await connection.is_quiet()):
                 connection.abort()
                 connection = None
-            connection = connection or await self._connect()
+            connection = connection or await self._connect(context)
             await connection.send(tag, entries, compress=self._settings.compression == "gzip")
         except BaseException as error:
             if connection is not None:
                 connection.abort()
-            problem = _problem(error, self._settings.timeout)
+            problem = _problem(error, self._settings.timeout, self._files)
             if problem is None:
                 raise
             raise RelayError(f"{self._where}: {len(entries)} records not taken: {problem}") from error
+        if self._files:
+            self._files.proven = True
         if connection.keepalive and self._open:
             self._connection = connection
         else:
             connection.abort()
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self, context: ssl.SSLContext | None) -> _Connection:
         host, port = self._address()
+        tls: dict[str, Any] = {"ssl": context, "ssl_shutdown_timeout": _GOODBYE} if context else {}
         async with asyncio.timeout(self._settings.timeout):
-            reader, writer = await asyncio.open_connection(host, port)
-        connection = _Connection(reader, writer, self._settings.timeout)
+            reader, writer = await asyncio.open_connection(host, port, **tls)
+        connection = _Connection(reader, writer, self._settings.timeout, context)
         if self._settings.shared_key is not None:
             try:
                 await connection.shake_hands(self._settings.shared_key)
@@ -137,13 +152,22 @@ class _Connection:
         reader: what it says.
         writer: what it is told.
         timeout: how long it may take for an answer, in seconds.
+        context: the certificates that it was made with; None without TLS.
 
     Attributes:
         keepalive: it may be used for another message.
+        context: the certificates.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        timeout: float,
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.keepalive = True
+        self.context = context
         self._timeout = timeout
         self._reader = reader
         self._writer = writer
@@ -162,6 +186,8 @@ class _Connection:
             pong = await self._ask(make_ping(helo, salt, _HOSTNAME, shared_key))
         except TimeoutError as error:
             raise HandshakeError(f"it says nothing within {self._timeout:g} s") from error
+        except ssl.SSLError:  # which is an OSError, but says more
+            raise
         except OSError as error:
             # Fluent Bit does so where keys differ.
             raise HandshakeError("it has closed the connection") from error
@@ -221,7 +247,7 @@ def _has_names(pairs: Pairs) -> bool:
     return all(isinstance(key, str) for key, _ in pairs)
 
 
-def _problem(error: BaseException, timeout: float) -> str | None:
+def _problem(error: BaseException, timeout: float, files: TlsFiles | None) -> str | None:
     """Return why a message was not taken; None for what is no answer of the next hop."""
     if isinstance(error, HandshakeError):
         return f"the handshake failed: {excerpt(str(error))}; check shared_key on both sides"
@@ -230,5 +256,8 @@ def _problem(error: BaseException, timeout: float) -> str | None:
     if isinstance(error, OriginError):
         return f"its answer makes no sense: {error}"
     if isinstance(error, OSError):
-        return str(error.strerror or error)
+        if not str(error):  # asyncio has no words for a connection that ends while TLS is set up
+            return "it has closed the connection; no TLS there?"
+        told = str(error.strerror or error)
+        return told + (hint(told) or (files.hint if files and isinstance(error, _ENDED) else ""))
     return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None

@@ -19,6 +19,7 @@ __all__ = [
     "OtlpSettings",
     "RelaySettings",
     "Route",
+    "SecretText",
     "SplunkHecSettings",
     "StdoutSettings",
 ]
@@ -27,6 +28,9 @@ _Bytes = Annotated[int, Meta(ge=1024, le=2**31 - 1)]
 _Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 _Attempts = Annotated[int, Meta(ge=1, le=100)]
 _Text = Annotated[str, Meta(min_length=1)]
+# What is marked so is shown as ``***``.
+_SECRET = {"secret": True}
+SecretText = Annotated[str, Meta(min_length=1, extra=_SECRET)]
 _Compression = Literal["none", "gzip"]
 
 
@@ -41,37 +45,52 @@ class _Relay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     required: bool = True
 
 
-class OtlpSettings(_Relay, frozen=True, kw_only=True, tag="otlp"):
+class _TlsClient(_Relay, frozen=True, kw_only=True):
+    """Attributes of every relay that can speak TLS.
+
+    Attributes:
+        ca_file: certificates to trust, in PEM; by default those of the system.
+        cert_file: a certificate to show to the next hop, in PEM.
+        key_file: its private key, in PEM, not encrypted.
+    """
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class OtlpSettings(_TlsClient, frozen=True, kw_only=True, tag="otlp"):
     """An OTLP receiver.
 
     Attributes:
         endpoint: ``HOST:PORT`` for grpc; for http a URL, to which ``/v1/logs`` is added where it has no path.
-        protocol: the transport; over grpc without TLS, over http with protobuf messages.
+        protocol: the transport; over http with protobuf messages.
+        tls: encrypt; for the protocol grpc. For http the URL says it.
         shape: record shape, see `lexilog.otlp.encode`.
         attributes: how attributes are named in the shape ``attributes``.
         compression: of requests.
         headers: metadata or headers of each request, such as ``Authorization``; as metadata their names are lower case.
         max_bytes: the largest request, in bytes before compression; most receivers take 4 MiB.
         timeout: how long the next hop may take for a request, in seconds.
-        ca_file: certificates to trust for an https URL, in PEM; by default those of the system.
     """
 
     endpoint: _Text
     protocol: Literal["grpc", "http"] = "grpc"
+    tls: bool = False
     shape: Shape = "document"
     attributes: AttributeStyle = "dotted"
     compression: _Compression = "none"
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], Meta(extra=_SECRET)] = {}
     max_bytes: _Bytes = 4_000_000
     timeout: _Seconds = 10.0
-    ca_file: Path | None = None
 
 
-class ForwardSettings(_Relay, frozen=True, kw_only=True, tag="forward"):
+class ForwardSettings(_TlsClient, frozen=True, kw_only=True, tag="forward"):
     """A receiver of the Fluent Forward protocol, such as Fluent Bit or Fluentd.
 
     Attributes:
         endpoint: ``HOST:PORT``.
+        tls: encrypt.
         tag: tag of records that came without one.
         shared_key: the secret that both sides know.
         compression: of messages.
@@ -80,14 +99,15 @@ class ForwardSettings(_Relay, frozen=True, kw_only=True, tag="forward"):
     """
 
     endpoint: _Text
+    tls: bool = False
     tag: _Text = "lexilog"
-    shared_key: _Text | None = None
+    shared_key: SecretText | None = None
     compression: _Compression = "none"
     max_bytes: _Bytes = 4_000_000
     timeout: _Seconds = 10.0
 
 
-class ElasticsearchSettings(_Relay, frozen=True, kw_only=True, tag="elasticsearch"):
+class ElasticsearchSettings(_TlsClient, frozen=True, kw_only=True, tag="elasticsearch"):
     """Data streams of an Elasticsearch cluster.
 
     Attributes:
@@ -95,23 +115,21 @@ class ElasticsearchSettings(_Relay, frozen=True, kw_only=True, tag="elasticsearc
         api_key: an API key, as Elasticsearch encodes it.
         username: a user; needs `password`.
         password: the user's.
-        ca_file: certificates to trust for https, in PEM; by default those of the system.
         max_bytes: the largest bulk request, in bytes.
         attempts: how often the documents that the cluster was too busy for are sent before the sender hears so.
         timeout: how long the cluster may take for a request, in seconds.
     """
 
     urls: Annotated[tuple[_Text, ...], Meta(min_length=1)]
-    api_key: _Text | None = None
+    api_key: SecretText | None = None
     username: _Text | None = None
-    password: _Text | None = None
-    ca_file: Path | None = None
+    password: SecretText | None = None
     max_bytes: _Bytes = 5_000_000
     attempts: _Attempts = 4
     timeout: _Seconds = 30.0
 
 
-class SplunkHecSettings(_Relay, frozen=True, kw_only=True, tag="splunk_hec"):
+class SplunkHecSettings(_TlsClient, frozen=True, kw_only=True, tag="splunk_hec"):
     """An HTTP Event Collector of Splunk.
 
     Attributes:
@@ -122,18 +140,16 @@ class SplunkHecSettings(_Relay, frozen=True, kw_only=True, tag="splunk_hec"):
         acknowledge: wait until the indexers have the events, which the token must allow (``useACK``); without it OK
             means that the collector has received them.
         compression: of requests.
-        ca_file: certificates to trust for https, in PEM; by default those of the system.
         max_bytes: the largest request, in bytes before compression.
         timeout: how long the collector may take for a request, and the indexers to acknowledge it, in seconds.
     """
 
     url: _Text
-    token: _Text
+    token: SecretText
     index: _Text | None = None
     sourcetype: _Text = "lexilog:json"
     acknowledge: bool = False
     compression: _Compression = "gzip"
-    ca_file: Path | None = None
     max_bytes: _Bytes = 1_000_000
     timeout: _Seconds = 30.0
 

@@ -127,7 +127,7 @@ class SplunkHecRelay(Relay):
             headers={"Authorization": f"Splunk {settings.token}"},
             compression=settings.compression,
             timeout=settings.timeout,
-            ca_file=settings.ca_file,
+            tls=settings,
         )
 
     async def open(self) -> None:
