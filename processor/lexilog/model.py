@@ -26,6 +26,7 @@ __all__ = [
     "Quality",
     "Record",
     "Tail",
+    "UnknownId",
     "Variable",
 ]
 
@@ -64,6 +65,13 @@ class Outcome(StrEnum):
     MATCHED = "matched"
     UNKNOWN = "unknown"
     ERROR = "error"
+
+
+class UnknownId(NamedTuple):
+    """An id that is not in the catalogue to whose family it belongs: there is an entry to be written."""
+
+    catalog: str
+    id: str
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,6 +332,7 @@ class Enriched(msgspec.Struct, frozen=True, kw_only=True):
         outcome: what became of the record.
         reason: why: the match quality, or what was not recognised.
         match: the match, if there is one.
+        unknown: the id of the line, where it is of a catalogue's family and that catalogue does not have it.
     """
 
     record: Record
@@ -331,6 +340,7 @@ class Enriched(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     reason: str
     match: Match | None = None
+    unknown: UnknownId | None = None
 
     @property
     def quality(self) -> Quality:

@@ -12,7 +12,7 @@ from lexilog.enrich.ecs import error_fields, matched_fields, unknown_fields
 from lexilog.enrich.plan import Plan
 from lexilog.framing import Context, frame
 from lexilog.matching.index import Index, Miss
-from lexilog.model import Enriched, Entry, Frame, Outcome, Record
+from lexilog.model import Enriched, Entry, Frame, Outcome, Record, UnknownId
 
 __all__ = ["Pipeline"]
 
@@ -30,6 +30,7 @@ class Pipeline:
         catalogs: what is known; by default what is shipped and what installed packages offer.
         zone: the zone of times that name none.
         columns: names of the columns of comma-separated lines; where a door has seen the head of a table, that counts.
+        max_line: the longest line that is looked at, in characters; None for no limit. A longer one passes as it came.
         now: the clock; tests set it.
 
     Raises:
@@ -42,6 +43,7 @@ class Pipeline:
         *,
         zone: tzinfo = UTC,
         columns: tuple[str, ...] = (),
+        max_line: int | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.catalogs = tuple(load_catalogs() if catalogs is None else catalogs)
@@ -50,6 +52,7 @@ class Pipeline:
         self._plans = {(entry.catalog, entry.id): Plan(entry) for entry in self.entries}
         self._zone = zone
         self._columns = columns
+        self._max_line = max_line
         self._now = now
 
     def process(self, record: Record) -> Enriched:
@@ -70,12 +73,15 @@ class Pipeline:
     def _process(self, record: Record, now: datetime) -> Enriched:
         if record.line is None:
             return self._unknown(record, now, "no_line")
+        if self._max_line is not None and len(record.line) > self._max_line:
+            problem = f"the line has {len(record.line)} characters; only lines of up to {self._max_line} are looked at"
+            return self._failed(record, now, "line_too_long", problem)
         framed = frame(record.line, Context(record.time or now, self._zone, record.columns or self._columns))
         if framed is None:
             return self._unknown(record, now, "no_frame")
         match = self._index.look_up(framed)
         if isinstance(match, Miss):
-            return self._unknown(record, now, match.reason, framed)
+            return self._unknown(record, now, match.reason, framed, match.unknown)
         plan = self._plans[match.entry.catalog, match.entry.id]
         return Enriched(
             record=record,
@@ -93,10 +99,18 @@ class Pipeline:
             reason=reason,
         )
 
-    def _unknown(self, record: Record, now: datetime, reason: str, framed: Frame | None = None) -> Enriched:
+    def _unknown(
+        self,
+        record: Record,
+        now: datetime,
+        reason: str,
+        framed: Frame | None = None,
+        unknown: UnknownId | None = None,
+    ) -> Enriched:
         return Enriched(
             record=record,
             fields=unknown_fields(record, now, framed),
             outcome=Outcome.UNKNOWN,
             reason=reason,
+            unknown=unknown,
         )

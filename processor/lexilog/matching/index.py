@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from lexilog.matching.family import Families, device_of
 from lexilog.matching.tail import TailReader
 from lexilog.matching.template import Reading, Template, split_words
-from lexilog.model import Entry, Frame, Match, Quality
+from lexilog.model import Entry, Frame, Match, Quality, UnknownId
 
 __all__ = ["Index", "Miss", "frame_kinds", "reasons_against"]
 
@@ -22,9 +23,15 @@ _NOTHING = Reading({}, "")
 
 
 class Miss(NamedTuple):
-    """Why a framed line is no entry: ``unknown_id`` or ``unknown_text``."""
+    """Why a framed line is no entry.
+
+    Attributes:
+        reason: ``unknown_id`` or ``unknown_text``.
+        unknown: its id, where that is of a catalogue's family.
+    """
 
     reason: str
+    unknown: UnknownId | None = None
 
 
 class _Read(NamedTuple):
@@ -145,18 +152,22 @@ class Index:
                     elif any(not template.words for template in candidate.templates):
                         self._wordless.setdefault((kind, component), []).append(candidate)
         self._words = _telling_words(candidates)
+        self._families = Families((candidate.entry, candidate.kinds) for candidate in candidates)
         # Where every entry has an id of its own, a line with another id needs no look at its text.
         self._texts = {kind for c in candidates if c.entry.code is None for kind in c.kinds}
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""
-        if frame.tag is not None:
-            for candidate in self._ids.get((frame.kind, frame.tag), ()):
-                if candidate.fits(frame):
-                    return candidate.by_id(frame)
+        known = self._ids.get((frame.kind, frame.tag), ()) if frame.tag is not None else ()
+        for candidate in known:
+            if candidate.fits(frame):
+                return candidate.by_id(frame)
         by_text = self._by_text(frame) if frame.tag is None or frame.kind in self._texts else None
-        match = by_text or self._by_component(frame)
-        return match or Miss("unknown_text" if frame.tag is None else "unknown_id")
+        if match := by_text or self._by_component(frame):
+            return match
+        if frame.tag is None:
+            return Miss("unknown_text")
+        return Miss("unknown_id", None if known else self._families.find(frame))
 
     def _by_text(self, frame: Frame) -> Match | None:
         text = frame.text.strip(_BLANKS)
@@ -235,7 +246,7 @@ def reasons_against(entry: Entry, frame: Frame) -> list[str]:
 
 
 def _fits_device(entry: Entry, frame: Frame) -> bool:
-    return not entry.devices or (_lower(frame.vendor), _lower(frame.product)) in entry.devices
+    return not entry.devices or device_of(frame) in entry.devices
 
 
 def _fits_component(entry: Entry, frame: Frame) -> bool:

@@ -16,7 +16,7 @@ from lexilog.framing import Context, frame
 from lexilog.matching.index import Index, Miss
 from lexilog.matching.tail import TailReader
 from lexilog.matching.template import Template
-from lexilog.model import Entry
+from lexilog.model import Entry, UnknownId
 
 CONTEXT = Context(datetime(2026, 1, 15, tzinfo=UTC))
 NEGATIVES = Path(__file__).resolve().parents[2] / "data" / "negatives.log"
@@ -55,7 +55,7 @@ def test_a_miss_has_a_reason(pipeline: Pipeline) -> None:
     """An unknown id and an unknown text are told apart."""
     index = Index(pipeline.entries)
     base = Frame(kind="junos", text="some text", body="some text", process="kmd")
-    assert index.look_up(msgspec.structs.replace(base, tag="KMD_NEW")) == Miss("unknown_id")
+    assert index.look_up(msgspec.structs.replace(base, tag="OTHER_NEW")) == Miss("unknown_id")
     assert index.look_up(base) == Miss("unknown_text")
 
 
@@ -155,7 +155,7 @@ def test_a_text_without_its_id_must_be_whole(pipeline: Pipeline) -> None:
 def test_an_id_is_never_overruled_by_a_text(pipeline: Pipeline) -> None:
     """A line with the id of an unknown message is unknown, whatever text it has."""
     line = '<134>[2025-09-01 13:04:11] EFW: IKE: prio=1 id=9999 rev=1 message="Peer is dead." localip=192.0.2.1'
-    assert _look_up(pipeline, line) == Miss("unknown_id")
+    assert _look_up(pipeline, line) == Miss("unknown_id", UnknownId("clavister_stream", "9999"))
 
 
 @pytest.mark.parametrize(
