@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import yaml
 
 from lexilog.errors import CatalogError, LexilogError
 
-__all__ = ["Document"]
+__all__ = ["Document", "Fail", "convert", "inside", "meant_of", "members"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Keys = TypeVar("_Keys")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+# What PyYAML repeats of the text: a password may begin like an alias.
+_REPEATED = re.compile(r"(?<=^found )([^']*) '.*", re.DOTALL)
+
+
+class Fail(Protocol):
+    """Makes an error of a problem, and of the path of the value that it is about."""
+
+    def __call__(self, problem: str, /, *path: str | int) -> LexilogError:
+        """Return the error."""
+        ...
 
 
 class Document:
@@ -54,7 +64,8 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise failure(path, line, column, f"is not valid YAML: {error.problem}") from error
+            problem = _REPEATED.sub(r"\1", str(error.problem))
+            raise failure(path, line, column, f"is not valid YAML: {problem}") from error
         except yaml.YAMLError as error:
             raise failure(path, 1, 1, f"is not valid YAML: {error}") from error
         if root is None:
@@ -82,7 +93,7 @@ class Document:
             return self._construct(node)
         except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
             # What PyYAML raises for a tag such as !!bool that its value does not fit.
-            raise self._at(node.start_mark, f"value cannot be read: {error}") from error
+            raise self._at(node.start_mark, "value cannot be read as YAML: put a text in quotes") from error
 
     def _at(self, mark: yaml.Mark, problem: str) -> LexilogError:
         return self._failure(self.path, mark.line + 1, mark.column + 1, problem)
@@ -101,10 +112,12 @@ class Document:
         data = self.data
         for step in path:
             data = data[step]
-        try:
-            return msgspec.convert(data, keys, dec_hook=partial(_read_path, base or Path()))
-        except msgspec.ValidationError as error:
-            raise self._error_of(str(error), keys, path) from error
+        return convert(data, keys, self.error, *path, base=base)
+
+    def places(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield the path of each value, and where it stands: file, line and column."""
+        for path, mark in self._marks.items():
+            yield path, f"{self.path}:{mark.line + 1}:{mark.column + 1}"
 
     def line(self, *path: str | int) -> int:
         """Return the line of the value under `path`, or of its nearest parent that exists, counted from 1."""
@@ -119,23 +132,43 @@ class Document:
             path = path[:-1]
         return self._marks[path]
 
-    def _error_of(self, text: str, keys: Any, base: tuple[str | int, ...]) -> LexilogError:
-        """Return an error from the text of a msgspec error, which ends in `` - at `$.path[0]` ``."""
-        problem, _, where = text.partition(" - at `$")
-        path = tuple(name or int(index) for name, index in _STEP.findall(where.rstrip("`")) if name or index)
-        wanted = _expected(msgspec.inspect.type_info(keys), path)
-        if found := _UNKNOWN.search(problem):
-            path = (*path, found[1])
-            problem = f"key '{found[1]}' is not known here{_meant(found[1], wanted)}"
-        elif found := _MISSING.search(problem):
-            problem = f"key '{found[1]}' is missing"
-        else:
-            key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
-            problem = f"{key}: {problem}{_said(problem, wanted)}"
-        return self.error(problem, *base, *path)
+
+def convert(data: Any, keys: type[_Keys], fail: Fail, *path: str | int, base: Path | None = None) -> _Keys:
+    """Return data as `keys`.
+
+    Args:
+        data: what is to be of that type.
+        keys: the type.
+        fail: makes an error of what is not.
+        *path: where the data stands.
+        base: where relative paths start that are texts.
+
+    Raises:
+        LexilogError: it is not of that type.
+    """
+    try:
+        return msgspec.convert(data, keys, dec_hook=partial(_read_path, base or Path()))
+    except msgspec.ValidationError as error:
+        problem, where = _explain(str(error), keys)
+        raise fail(problem, *path, *where) from error
+
+
+def _explain(text: str, keys: Any) -> tuple[str, tuple[str | int, ...]]:
+    """Return what a msgspec error says, and where: its text ends in `` - at `$.path[0]` ``."""
+    problem, _, where = text.partition(" - at `$")
+    path = tuple(name or int(index) for name, index in _STEP.findall(where.rstrip("`")) if name or index)
+    wanted = _expected(msgspec.inspect.type_info(keys), path)
+    if found := _UNKNOWN.search(problem):
+        return f"key '{found[1]}' is not known here{meant_of(found[1], _keys(wanted))}", (*path, found[1])
+    if found := _MISSING.search(problem):
+        return f"key '{found[1]}' is missing", path
+    key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
+    return f"{key}: {problem}{_said(problem, wanted)}", path
 
 
 def _read_path(base: Path, kind: type, value: Any) -> Path:
+    if isinstance(value, Path):
+        return value
     if kind is not Path or not isinstance(value, str):
         raise TypeError("a path is expected, as text")
     if not value or "\0" in value:
@@ -146,15 +179,25 @@ def _read_path(base: Path, kind: type, value: Any) -> Path:
 def _expected(kind: Any, path: tuple[str | int, ...]) -> Any:
     """Return what a type has at a path, as `msgspec.inspect` describes it."""
     for step in path:
-        kind = next((inner for inner in (_inside(one, step) for one in _members(kind)) if inner is not None), None)
+        kind = inside(kind, step)
     return kind
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
-    return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+def members(kind: Any) -> tuple[Any, ...]:
+    """Return the types that a type may be, without what is only said of them, as `msgspec.inspect` describes them."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return members(kind.type)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return tuple(one for inner in kind.types for one in members(inner))
+    return (kind,)
 
 
-def _inside(kind: Any, step: str | int) -> Any:
+def inside(kind: Any, step: str | int) -> Any:
+    """Return what a type has under a key or an index; None where it has nothing there."""
+    return next((found for one in members(kind) if (found := _step(one, step)) is not None), None)
+
+
+def _step(kind: Any, step: str | int) -> Any:
     if isinstance(kind, msgspec.inspect.StructType):
         return next((field.type for field in kind.fields if field.encode_name == step), None)
     if isinstance(kind, msgspec.inspect.DictType):
@@ -162,10 +205,17 @@ def _inside(kind: Any, step: str | int) -> Any:
     return getattr(kind, "item_type", None)
 
 
-def _meant(name: str, kind: Any) -> str:
-    known = [field.encode_name for one in _members(kind) for field in getattr(one, "fields", ())]
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; is '{near[0]}' meant?" if near else f"; known are {', '.join(known)}"
+def meant_of(name: str, known: Iterable[str]) -> str:
+    """Return which of the names that are known may be meant, as the end of a sentence."""
+    there = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), there, n=1)
+    if near:
+        return f"; is '{there[near[0]]}' meant?"
+    return f"; known are {', '.join(there.values())}" if there else ""
+
+
+def _keys(kind: Any) -> dict[str, None]:
+    return dict.fromkeys(field.encode_name for one in members(kind) for field in getattr(one, "fields", ()))
 
 
 def _values(kind: Any) -> Iterable[Any]:
@@ -174,7 +224,7 @@ def _values(kind: Any) -> Iterable[Any]:
 
 def _said(problem: str, kind: Any) -> str:
     """Return what would be right, where the problem alone does not say it."""
-    values = [str(value) for one in _members(kind) for value in _values(one)]
+    values = [str(value) for one in members(kind) for value in _values(one)]
     if "enum value" in problem and values:
         return f"; it is one of {', '.join(values)}"
     if "Expected `str`, got" in problem:

@@ -12,7 +12,7 @@ from lexilog.errors import LexilogError
 
 __all__ = ["cli", "main"]
 
-_COMMANDS = ("catalog", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve")
+_COMMANDS = ("catalog", "config", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve")
 
 
 class _Commands(click.Group):
@@ -30,7 +30,8 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LEXILOG"})
-@click.version_option(package_name="lexilog")
+# LEXILOG_VERSION is a likely name for something else, such as a container image's version.
+@click.version_option(package_name="lexilog", allow_from_autoenv=False)
 def cli() -> None:
     """Explains VPN gateway log messages while they flow.
 
@@ -38,7 +39,8 @@ def cli() -> None:
     action and ECS fields. Start with `lexilog demo`.
 
     Every option of a command can also be set in the environment: LEXILOG_SERVE_LISTEN is `lexilog serve --listen`;
-    LEXILOG_CATALOG is `--catalog` of every command.
+    LEXILOG_CATALOG is `--catalog` of every command. Settings of the server have names with two underscores:
+    LEXILOG__DOORS__GRPC__LISTEN.
 
     Exit codes: 0 done; 1 something could not be read, written, bound or found; 2 bad usage; 3 a command that looks for
     something (problems, differences, a line it does not know) found it.

@@ -22,7 +22,7 @@ from lexilog.pipeline import Pipeline
 from lexilog.service.logs import set_up_logging
 from lexilog.service.metrics import Counts
 from lexilog.service.redpanda import RedpandaProcessor
-from lexilog.service.settings import read_zone
+from lexilog.service.settings import LogSettings, read_zone
 
 __all__ = ["redpanda_connect"]
 
@@ -75,7 +75,7 @@ def redpanda_connect(timezone: str, catalogs: tuple[Path, ...], csv_columns: tup
         )
     pipeline = Pipeline(load_catalogs(catalogs), zone=read_zone(timezone), columns=csv_columns)
     processor = RedpandaProcessor(pipeline, BODY_KEYS, Counts())
-    set_up_logging("info")
+    set_up_logging(LogSettings())
 
     def make(config: Any) -> RedpandaProcessor:
         if config:

@@ -22,18 +22,25 @@ from lexilog.relay.settings import (
     OtlpSettings,
     RelaySettings,
     Route,
+    SecretText,
     StdoutSettings,
 )
 
 __all__ = [
     "LEVELS",
     "SHAPES",
+    "DoorSettings",
     "Doors",
     "ForwardDoorSettings",
     "GrpcDoorSettings",
     "HttpDoorSettings",
     "LogLevel",
+    "LogSettings",
+    "MetricsSettings",
+    "RequestDoorSettings",
     "Settings",
+    "TlsSettings",
+    "TracesSettings",
     "read_address",
     "read_relay",
     "read_zone",
@@ -44,6 +51,9 @@ SHAPES: tuple[str, ...] = get_args(Shape)
 LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 _Bytes = Annotated[int, Meta(ge=1024, le=2**31 - 1)]
+_Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+# Shorter ones can be guessed.
+_Token = Annotated[str, Meta(min_length=16, extra={"secret": True})]
 _MEBIBYTE = 1024 * 1024
 # An address in brackets, or a name or address whose labels DNS can hold.
 _ADDRESS = re.compile(
@@ -55,42 +65,134 @@ class _Struct(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class GrpcDoorSettings(_Struct, frozen=True, kw_only=True):
+class TlsSettings(_Struct, frozen=True, kw_only=True):
+    """How a door encrypts, and whom it lets in. The files are read again when they change.
+
+    Attributes:
+        cert_file: the server's certificate and those between it and the root, in PEM.
+        key_file: its private key, in PEM, not encrypted.
+        client_ca_file: certificates of whoever signs those of clients, in PEM; a client without one is not let in.
+    """
+
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+
+
+class DoorSettings(_Struct, frozen=True, kw_only=True):
+    """What every door can be told.
+
+    Attributes:
+        listen: host and port.
+        tls: encryption; None for plain text.
+        allow_unprotected: open the door to other machines even without TLS and without a secret.
+        max_receive_bytes: the largest message, in bytes, before and after decompression.
+        max_records: how many records a message may hold.
+        max_connections: how many connections may be open at once, of each worker.
+        max_connections_per_host: how many of them may come from one address.
+    """
+
+    listen: str
+    tls: TlsSettings | None = None
+    allow_unprotected: bool = False
+    max_receive_bytes: _Bytes = 64 * _MEBIBYTE
+    max_records: _Count = 100_000
+    max_connections: _Count = 1_000
+    max_connections_per_host: _Count = 250
+
+    @property
+    def has_secret(self) -> bool:
+        """Tell whether a client has to know or to have something."""
+        return self.tls is not None and self.tls.client_ca_file is not None
+
+
+class RequestDoorSettings(DoorSettings, frozen=True, kw_only=True):
+    """What doors can be told that answer requests.
+
+    Attributes:
+        tokens: secrets one of which each request has to bring, as ``Authorization: Bearer`` or ``X-API-Key``.
+        tokens_file: a file of such secrets, one in a line; ``#`` begins a comment. It is read again when it changes.
+        max_requests: how many requests may be under way at once, of each worker.
+    """
+
+    tokens: tuple[_Token, ...] = ()
+    tokens_file: Path | None = None
+    max_requests: _Count = 64
+
+    @property
+    def has_secret(self) -> bool:
+        """Tell whether a client has to know or to have something."""
+        return bool(self.tokens) or self.tokens_file is not None or super().has_secret
+
+
+class GrpcDoorSettings(RequestDoorSettings, frozen=True, kw_only=True):
     """The gRPC port: OTLP logs, EnrichService, health and reflection.
 
     Attributes:
-        listen: host and port.
-        max_receive_bytes: the largest message that is received, in bytes, after decompression.
+        max_connection_age: how long a connection lasts before its client is asked to make a new one, in seconds; 0 for
+            ever. So clients spread over workers, and behind a load balancer, that have come since.
     """
 
     listen: str = "127.0.0.1:4317"
-    max_receive_bytes: _Bytes = 64 * _MEBIBYTE
+    max_connection_age: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
 
 
-class HttpDoorSettings(_Struct, frozen=True, kw_only=True):
-    """The HTTP port: ``POST /v1/logs`` (OTLP/HTTP) and ``POST /v1/enrich``.
-
-    Attributes:
-        listen: host and port.
-        max_receive_bytes: the largest body that is received, in bytes, after decompression.
-    """
+class HttpDoorSettings(RequestDoorSettings, frozen=True, kw_only=True):
+    """The HTTP port: ``POST /v1/logs`` (OTLP/HTTP) and ``POST /v1/enrich``."""
 
     listen: str = "127.0.0.1:4318"
-    max_receive_bytes: _Bytes = 64 * _MEBIBYTE
 
 
-class ForwardDoorSettings(_Struct, frozen=True, kw_only=True):
+class ForwardDoorSettings(DoorSettings, frozen=True, kw_only=True):
     """The port of the Fluent Forward protocol.
 
     Attributes:
-        listen: host and port.
-        max_receive_bytes: the largest message that is received, in bytes, after decompression.
         shared_key: the secret that senders must know.
     """
 
     listen: str = "127.0.0.1:24224"
-    max_receive_bytes: _Bytes = 64 * _MEBIBYTE
-    shared_key: Annotated[str, Meta(min_length=1)] | None = None
+    # Fluentd's chunks are large, and it cannot cut one that is refused.
+    max_records: _Count = 1_000_000
+    shared_key: SecretText | None = None
+
+    @property
+    def has_secret(self) -> bool:
+        """Tell whether a client has to know or to have something."""
+        return self.shared_key is not None or super().has_secret
+
+
+class MetricsSettings(_Struct, frozen=True, kw_only=True):
+    """The port of metrics (``/metrics``) and health (``/healthz``, ``/readyz``), in plain HTTP.
+
+    Attributes:
+        listen: host and port.
+    """
+
+    listen: str = "127.0.0.1:9464"
+
+
+class LogSettings(_Struct, frozen=True, kw_only=True):
+    """The server's own log, on standard error.
+
+    Attributes:
+        level: what is logged: this and what is worse.
+        format: lines of text, or one JSON object per line.
+    """
+
+    level: LogLevel = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class TracesSettings(_Struct, frozen=True, kw_only=True):
+    """OpenTelemetry traces; they need the extra ``traces``.
+
+    Attributes:
+        endpoint: an OTLP/gRPC receiver of traces, as a URL; http is plain, https is TLS.
+        ratio: how many of the requests that bring no decision of their own are traced, from 0 to 1.
+    """
+
+    endpoint: Annotated[str, Meta(min_length=1)]
+    ratio: Annotated[float, Meta(ge=0, le=1)] = 0.01
 
 
 class Doors(_Struct, frozen=True, kw_only=True):
@@ -99,6 +201,11 @@ class Doors(_Struct, frozen=True, kw_only=True):
     grpc: GrpcDoorSettings | None = None
     http: HttpDoorSettings | None = None
     forward: ForwardDoorSettings | None = None
+
+    def open(self) -> dict[str, GrpcDoorSettings | HttpDoorSettings | ForwardDoorSettings]:
+        """Return those that are open, by name."""
+        named = {"grpc": self.grpc, "http": self.http, "forward": self.forward}
+        return {name: door for name, door in named.items() if door is not None}
 
 
 class Settings(_Struct, frozen=True, kw_only=True):
@@ -113,7 +220,15 @@ class Settings(_Struct, frozen=True, kw_only=True):
         timezone: zone of times that name none, as an IANA name.
         catalogs: catalogue or overlay files, or directories of them, to know besides what is shipped.
         csv_columns: names of the columns of comma-separated lines.
+        max_line_length: the longest line that is looked at, in characters; a longer one passes as it came.
+        max_pending_bytes: how much of requests may wait or be in work at once, in bytes, of each worker.
         grace: how long requests in flight may take when the server stops, in seconds.
+        workers: how many processes serve the doors.
+        reload_seconds: how often to look whether catalogues, certificates or files of tokens have changed, in seconds;
+            0 for only when SIGHUP says so.
+        metrics: the port of metrics and health; None for none.
+        log: the server's own log.
+        traces: OpenTelemetry traces; None for none.
     """
 
     doors: Doors = Doors(grpc=GrpcDoorSettings())
@@ -124,7 +239,14 @@ class Settings(_Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     catalogs: tuple[Path, ...] = ()
     csv_columns: tuple[str, ...] = ()
+    max_line_length: Annotated[int, Meta(ge=256)] = 262_144
+    max_pending_bytes: Annotated[int, Meta(ge=_MEBIBYTE)] = 256 * _MEBIBYTE
     grace: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    reload_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
+    metrics: MetricsSettings | None = None
+    log: LogSettings = LogSettings()
+    traces: TracesSettings | None = None
 
 
 def read_address(text: str, what: str) -> tuple[str, int]:

@@ -1,14 +1,12 @@
-"""Finds settings that make no sense, in a file and in flags alike."""
+"""Finds settings that make no sense, whichever layer they come from."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
+import ipaddress
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
 
-from lexilog.errors import LexilogError, SettingsError
+from lexilog.errors import SettingsError
+from lexilog.framing.csv_export import columns_of
 from lexilog.relay.settings import (
     ElasticsearchSettings,
     FileSettings,
@@ -16,28 +14,14 @@ from lexilog.relay.settings import (
     OtlpSettings,
     RelaySettings,
     SplunkHecSettings,
+    StdoutSettings,
 )
-from lexilog.service.settings import (
-    Doors,
-    ForwardDoorSettings,
-    GrpcDoorSettings,
-    HttpDoorSettings,
-    Settings,
-    read_address,
-    read_zone,
-)
+from lexilog.service.settings import Doors, DoorSettings, Settings, read_zone
+from lexilog.service.settings_addresses import Address, hosts_of, is_same, read_host_and_port, read_url
+from lexilog.service.settings_check_relay import check_relay
+from lexilog.yaml_document import Fail
 
-__all__ = ["Fail", "check_settings"]
-
-_Address = tuple[str, int]
-
-
-class Fail(Protocol):
-    """Makes an error of a problem, and of the path of the value that it is about."""
-
-    def __call__(self, problem: str, /, *path: str | int) -> LexilogError:
-        """Return the error."""
-        ...
+__all__ = ["check_settings"]
 
 
 def check_settings(settings: Settings, fail: Fail | None = None) -> None:
@@ -52,50 +36,32 @@ def check_settings(settings: Settings, fail: Fail | None = None) -> None:
     """
     fail = fail or _fail
     listens = _check_doors(settings, fail)
-    files: dict[Path, str] = {}
-    for name, relay in settings.relays.items():
-        if not name:
-            raise fail("a relay has no name", "relays", name)
-        _check_relay(name, relay, listens, fail)
-        if isinstance(relay, FileSettings) and (other := files.setdefault(relay.path.resolve(), name)) != name:
-            raise fail(f"relay {name}: relay {other} writes to this file already", "relays", name, "path")
-        if relay.required and not settings.dead_letters and _needs_dead_letters(relay, settings.doors):
-            raise fail(
-                f"relay {name} can refuse single records for good, and not every sender can be told: say where they "
-                "are kept, with dead_letters",
-                "relays",
-                name,
-            )
+    _check_metrics(settings, listens, fail)
+    _check_relays(settings, listens, fail)
     _check_routes(settings, fail)
     try:
         read_zone(settings.timezone)
     except SettingsError as error:
         raise fail(str(error), "timezone") from error
+    if settings.csv_columns and columns_of(",".join(settings.csv_columns)) is None:
+        problem = "these name no time (TIMESTAMP), or neither INFO_MSG nor SITUATION: use the export's own names"
+        raise fail(f"csv_columns: {problem}", "csv_columns")
 
 
 def _fail(problem: str, /, *path: str | int) -> SettingsError:
     return SettingsError(problem)
 
 
-def _needs_dead_letters(relay: RelaySettings, doors: Doors) -> bool:
-    """Tell whether a record that the relay will never take would be gone: OTLP senders are told, Forward has no way."""
-    if isinstance(relay, ElasticsearchSettings | SplunkHecSettings):
-        return True
-    return doors.forward is not None and isinstance(relay, OtlpSettings | ForwardSettings)
-
-
-def _check_doors(settings: Settings, fail: Fail) -> list[_Address]:
+def _check_doors(settings: Settings, fail: Fail) -> list[Address]:
     doors = settings.doors
-    listens: list[_Address] = []
-    for name in ("grpc", "http", "forward"):
-        door: GrpcDoorSettings | HttpDoorSettings | ForwardDoorSettings | None = getattr(doors, name)
-        if door is None:
-            continue
+    listens: list[Address] = []
+    for name, door in doors.open().items():
         where = ("doors", name, "listen")
-        address = _read_address(door.listen, "listen", where, fail)
-        if address[1] and any(_is_same(address, other) for other in listens):
+        address = read_host_and_port(door.listen, "listen", where, fail)
+        if address[1] and any(is_same(address, other) for other in listens):
             raise fail(f"listen: {door.listen} is the address of another door", *where)
         listens.append(address)
+        _check_protection(name, door, address[0], fail)
     if not listens:
         raise fail("no door is open: name one or more of grpc, http, forward, such as 'grpc: {}'", "doors")
     if doors.forward and not settings.relays:
@@ -103,55 +69,63 @@ def _check_doors(settings: Settings, fail: Fail) -> list[_Address]:
     return listens
 
 
-def _check_relay(name: str, relay: RelaySettings, listens: list[_Address], fail: Fail) -> None:
-    where: tuple[str | int, ...] = ("relays", name)
-    if isinstance(relay, ForwardSettings) or (isinstance(relay, OtlpSettings) and relay.protocol == "grpc"):
-        where = (*where, "endpoint")
-        addresses = [_read_address(relay.endpoint, f"relay {name}", where, fail)]
-    elif isinstance(relay, OtlpSettings):
-        where = (*where, "endpoint")
-        addresses = [_read_url(relay.endpoint, f"relay {name}", where, fail)]
-    elif isinstance(relay, ElasticsearchSettings):
-        if (relay.username is None) != (relay.password is None):
-            raise fail(f"relay {name}: username and password are needed together", *where)
-        if relay.api_key is not None and relay.username is not None:
-            raise fail(f"relay {name}: either api_key or username and password, not both", *where, "api_key")
-        where = (*where, "urls")
-        addresses = [_read_url(url, f"relay {name}", (*where, n), fail) for n, url in enumerate(relay.urls)]
-    elif isinstance(relay, SplunkHecSettings):
-        where = (*where, "url")
-        addresses = [_read_url(relay.url, f"relay {name}", where, fail)]
-    else:
-        if isinstance(relay, FileSettings) and relay.keep and relay.rotate_bytes is None:
-            raise fail(f"relay {name}: keep is of use with rotate_bytes alone", *where, "keep")
+def _check_protection(name: str, door: DoorSettings, host: str, fail: Fail) -> None:
+    """Refuse a door through which whoever can reach it may send."""
+    if door.tls or door.has_secret or door.allow_unprotected or _is_loopback(host):
         return
-    for address in addresses:
-        if not address[1]:
-            raise fail(f"relay {name}: port 0 is none to send to", *where)
-        if any(_is_same(address, listen) for listen in listens):
-            problem = f"relay {name}: this is where lexilog itself listens: records would go round in a loop"
-            raise fail(problem, *where)
+    secret = "a shared_key" if name == "forward" else "tokens"
+    raise fail(
+        f"listen: {door.listen} can be reached from other machines, and the door has neither tls nor {secret}: give it "
+        f"one of them, or say 'allow_unprotected: true' under doors.{name}",
+        *("doors", name, "listen"),
+    )
 
 
-def _read_address(text: str, what: str, where: tuple[str | int, ...], fail: Fail) -> _Address:
+def _is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach an address, or each of those that a name stands for."""
     try:
-        return read_address(text, what)
-    except SettingsError as error:
-        raise fail(str(error), *where) from error
-
-
-def _read_url(text: str, what: str, where: tuple[str | int, ...], fail: Fail) -> _Address:
-    """Return the address that a URL leads to. What is wrong is not repeated in the error: it may hold a password."""
-    try:
-        url = urlsplit(text)
-        host, port, is_sound = url.hostname, url.port, url.scheme in ("http", "https")
+        addresses = [ipaddress.ip_address(one) for one in hosts_of(host)]
     except ValueError:
-        host, port, is_sound = None, None, False
-    if not is_sound or not host:
-        raise fail(f"{what}: this is no URL, such as https://HOST:PORT", *where)
-    if "@" in url.netloc:
-        raise fail(f"{what}: a URL holds no user and password here: they have settings of their own", *where)
-    return host, (443 if url.scheme == "https" else 80) if port is None else port
+        # The name stands for no address now; it may later.
+        return False
+    return all((getattr(one, "ipv4_mapped", None) or one).is_loopback for one in addresses)
+
+
+def _check_metrics(settings: Settings, listens: list[Address], fail: Fail) -> None:
+    if settings.metrics:
+        where = ("metrics", "listen")
+        address = read_host_and_port(settings.metrics.listen, "listen", where, fail)
+        if address[1] and any(is_same(address, listen) for listen in listens):
+            raise fail(f"listen: {settings.metrics.listen} is the address of a door: metrics need their own", *where)
+    if settings.traces:
+        read_url(settings.traces.endpoint, "traces", ("traces", "endpoint"), fail)
+
+
+def _check_relays(settings: Settings, listens: list[Address], fail: Fail) -> None:
+    files: dict[Path, str] = {}
+    for name, relay in settings.relays.items():
+        if not name:
+            raise fail("a relay has no name", "relays", name)
+        check_relay(name, relay, listens, fail)
+        if isinstance(relay, FileSettings) and (other := files.setdefault(relay.path.resolve(), name)) != name:
+            raise fail(f"relay {name}: relay {other} writes to this file already", "relays", name, "path")
+        if isinstance(relay, StdoutSettings) and settings.workers > 1:
+            problem = f"the lines of {settings.workers} workers would mix: take one worker, or another relay"
+            raise fail(f"relay {name}: {problem}", "relays", name)
+        if relay.required and not settings.dead_letters and _needs_dead_letters(relay, settings.doors):
+            raise fail(
+                f"relay {name} can refuse single records for good, and not every sender can be told: say where they "
+                "are kept, with dead_letters",
+                "relays",
+                name,
+            )
+
+
+def _needs_dead_letters(relay: RelaySettings, doors: Doors) -> bool:
+    """Tell whether a record that the relay will never take would be gone: OTLP senders are told, Forward has no way."""
+    if isinstance(relay, ElasticsearchSettings | SplunkHecSettings):
+        return True
+    return doors.forward is not None and isinstance(relay, OtlpSettings | ForwardSettings)
 
 
 def _check_routes(settings: Settings, fail: Fail) -> None:
@@ -176,18 +150,3 @@ def _check_routes(settings: Settings, fail: Fail) -> None:
     for name in settings.relays:
         if name not in named:
             raise fail(f"no route leads to relay '{name}'", "relays", name)
-
-
-def _is_same(one: _Address, other: _Address) -> bool:
-    """Tell whether two addresses lead to the same socket; 0.0.0.0 and [::] are every address of this machine."""
-    return one[1] == other[1] and bool(set(_hosts(one[0])) & set(_hosts(other[0])))
-
-
-def _hosts(name: str) -> Iterator[str]:
-    try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
-    except (OSError, UnicodeError):
-        found = {name}
-    yield from found
-    if found & {"0.0.0.0", "::"}:  # noqa: S104 (nothing is bound here)
-        yield from ("127.0.0.1", "::1")

@@ -141,9 +141,11 @@ def test_progress_is_for_terminals() -> None:
         (["serve", "--relay", "kafka://x"], 2, b"relay: 'kafka://x' is none of otlp://HOST:PORT, file:PATH, stdout"),
         (["serve", "--listen", "nowhere"], 2, b"listen: 'nowhere' is no HOST:PORT"),
         (["serve", "--timezone", "Nowhere/Town"], 2, b"timezone: 'Nowhere/Town' is no IANA time zone"),
+        (["serve", "--set", "workers"], 2, b"--set: NAME=VALUE is expected"),
+        (["config", "check", "--config", "/nowhere/x.yaml"], 2, b"/nowhere/x.yaml:1:1: cannot be read: No such file"),
         (["serve", "--relay", "file:/nowhere/x"], 1, b"/nowhere/x: cannot be written"),
         (
-            ["serve", "--listen", "192.0.2.1:4317"],
+            ["serve", "--listen", "192.0.2.1:4317", "--set", "doors.grpc.allow_unprotected=true"],
             1,
             b"listen: 192.0.2.1:4317: cannot be bound: Cannot assign requested address",
         ),
@@ -169,15 +171,21 @@ def test_a_closed_stream_is_a_sentence(closed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["catalog"], ["enrich"], ["explain"], ["serve"], ["redpanda-connect"], ["replay"], ["demo"]]
-)
+    "command",
+    [
+        [], ["catalog"], ["config"], ["config", "check"], ["enrich"], ["explain"], ["serve"], ["redpanda-connect"],
+        ["replay"], ["demo"],
+    ],
+)  # fmt: skip
 def test_help_teaches(command: list[str]) -> None:
     """Each command tells what it does; those that take something give examples."""
     done = _run(*command, "--help")
     assert done.returncode == 0
     text = done.stdout.decode()
     assert text.startswith("Usage: lexilog")
-    assert command not in (["enrich"], ["serve"], ["redpanda-connect"], ["replay"]) or "Examples:" in text
+    assert command not in (
+        ["config", "check"], ["enrich"], ["serve"], ["redpanda-connect"], ["replay"],
+    ) or "Examples:" in text  # fmt: skip
 
 
 def test_every_command_is_in_the_readme(checkout: Path) -> None:
@@ -185,7 +193,7 @@ def test_every_command_is_in_the_readme(checkout: Path) -> None:
     readme = (checkout / "README.md").read_text(encoding="utf-8")
     listed = _run("--help").stdout.decode().partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.strip()]
-    assert commands == ["catalog", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve"]
+    assert commands == ["catalog", "config", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve"]
     assert [command for command in commands if f"lexilog {command}" not in readme] == []
 
 
