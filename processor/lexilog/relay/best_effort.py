@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from lexilog.errors import RelayError
 from lexilog.model import Enriched
@@ -29,13 +30,15 @@ class BestEffort:
     Args:
         name: the relay's name.
         relay: the relay.
+        on_lost: is told how many records are lost, each time; those that the relay itself refuses are not among them.
 
     Attributes:
         lost: how many records it has not taken.
     """
 
-    def __init__(self, name: str, relay: Relay) -> None:
+    def __init__(self, name: str, relay: Relay, on_lost: Callable[[int], None] = lambda count: None) -> None:
         self.lost = 0
+        self._on_lost = on_lost
         self._name = name
         self._relay = relay
         self._waiting: deque[tuple[Sequence[Enriched], int]] = deque()
@@ -51,7 +54,8 @@ class BestEffort:
         self._waiting.append((batch, size))
         self._size += size
         if self._task is None:
-            self._task = asyncio.create_task(self._work())
+            # It is no part of the request that happens to start it.
+            self._task = asyncio.create_task(self._work(), context=Context())
 
     async def _work(self) -> None:
         try:
@@ -73,9 +77,13 @@ class BestEffort:
             self._lose(len(batch), f"{type(error).__name__}: {error}")
         else:
             if refused := len(delivery.refused) + delivery.unnamed:
-                self._lose(refused, delivery.refused[0].reason if delivery.refused else delivery.message)
+                self._note(refused, delivery.refused[0].reason if delivery.refused else delivery.message)
 
     def _lose(self, count: int, why: str) -> None:
+        self._on_lost(count)
+        self._note(count, why)
+
+    def _note(self, count: int, why: str) -> None:
         self.lost += count
         _log.warning("relay %s, which is not required, has not taken %d records: %s", self._name, count, why)
 
@@ -86,7 +94,9 @@ class BestEffort:
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_PATIENCE)
-        self.lost += sum(len(batch) for batch, _ in self._waiting)
+        if left := sum(len(batch) for batch, _ in self._waiting):
+            self.lost += left
+            self._on_lost(left)
         self._waiting.clear()
         if self.lost:
             _log.warning("relay %s, which is not required, has not taken %d records in all", self._name, self.lost)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from lexilog.errors import RelayError
 from lexilog.model import Enriched
@@ -34,6 +35,7 @@ class Router(Relay):
         optional: names of those that are not required.
         routes: a record takes the first that it fits; by default every relay has every record.
         dead_letters: keeps what a relay will never take; without it the sender is told.
+        on_lost: is told which relay that is not required has lost how many records, each time.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Router(Relay):
         optional: Collection[str] = (),
         routes: Sequence[Route] = (),
         dead_letters: DeadLetters | None = None,
+        on_lost: Callable[[str, int], None] = lambda name, count: None,
     ) -> None:
         self._relays = dict(relays)
-        self._optional = {name: BestEffort(name, relays[name]) for name in optional}
+        self._optional = {name: BestEffort(name, relays[name], partial(on_lost, name)) for name in optional}
         self._routes = tuple(routes) or (Route(to=tuple(relays)),)
         self._dead_letters = dead_letters
         self._confirmed: dict[str, dict[str | None, None]] = {name: {} for name in relays}

@@ -9,6 +9,8 @@ from lexilog.relay.dead_letters import DeadLetters
 from lexilog.relay.make import make_relay
 from lexilog.relay.router import Router
 from lexilog.relay.settings import FileSettings, StdoutSettings
+from lexilog.service.measured import Measured
+from lexilog.service.metrics import Metrics
 from lexilog.service.settings import Settings, read_zone
 
 __all__ = ["check_relays", "make_pipeline", "make_router"]
@@ -26,17 +28,24 @@ def make_pipeline(settings: Settings) -> Pipeline:
     for name in (name for route in settings.routes for name in route.catalog):
         if name not in known:
             raise SettingsError(f"routes: there is no catalogue '{name}'; there are: {', '.join(sorted(known))}")
-    return Pipeline(catalogs, zone=read_zone(settings.timezone), columns=settings.csv_columns)
+    return Pipeline(
+        catalogs,
+        zone=read_zone(settings.timezone),
+        columns=settings.csv_columns,
+        max_line=settings.max_line_length,
+    )
 
 
-def make_router(settings: Settings) -> Router:
-    """Return the relays that settings describe, as one."""
+def make_router(settings: Settings, metrics: Metrics) -> Router:
+    """Return the relays that settings describe, as one; what each of them does is measured."""
     letters = settings.dead_letters
+    relays = {name: Measured(name, make_relay(name, one), metrics) for name, one in settings.relays.items()}
     return Router(
-        {name: make_relay(name, one) for name, one in settings.relays.items()},
+        relays,
         optional=[name for name, one in settings.relays.items() if not one.required],
         routes=settings.routes,
         dead_letters=DeadLetters(letters.path, letters.max_bytes) if letters else None,
+        on_lost=lambda name, count: relays[name].lose(count),
     )
 
 
