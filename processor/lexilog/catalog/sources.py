@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from lexilog.matching.index import frame_kinds
 from lexilog.model import Entry
 from lexilog.yaml_document import Document
 
-__all__ = ["ENTRY_POINTS", "VENDOR_TEXT", "load_catalogs", "shipped_catalogs", "vendor_texts"]
+__all__ = ["ENTRY_POINTS", "VENDOR_TEXT", "catalog_files", "load_catalogs", "shipped_catalogs", "vendor_texts"]
 
 # The group of entry points under which an installed package offers catalogues: each names a package with YAML files.
 ENTRY_POINTS = "lexilog.catalogs"
@@ -74,6 +75,15 @@ def load_catalogs(paths: Sequence[Path] = ()) -> tuple[Catalog, ...]:
     return tuple(catalogs)
 
 
+def catalog_files(path: Path) -> list[Path]:
+    """Return the catalogues and overlays in a directory, by name; none where it is no directory, or cannot be read."""
+    try:
+        files = [file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file()]
+    except OSError:
+        return []
+    return sorted(file for file in files if not file.name.endswith(VENDOR_TEXT))
+
+
 def vendor_texts(paths: Sequence[Path]) -> dict[tuple[str, str], dict[str, str]]:
     """Return the vendor's own sentences by catalogue and id, then by heading, from the files at and beside `paths`.
 
@@ -109,13 +119,13 @@ def _directory(point: EntryPoint) -> Path:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = (file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
-        found = sorted(file for file in files if not file.name.endswith(VENDOR_TEXT))
-        if not found:
-            raise CatalogError(path, 1, 1, "this directory holds no catalogue: no file *.yaml")
-        return found
-    return [path]
+    if not path.is_dir():
+        return [path]
+    found = catalog_files(path)
+    if not found:
+        why = "no file *.yaml" if os.access(path, os.R_OK | os.X_OK) else "it cannot be read"
+        raise CatalogError(path, 1, 1, f"this directory holds no catalogue: {why}")
+    return found
 
 
 def _check_names(catalogs: Iterable[Catalog]) -> None:
