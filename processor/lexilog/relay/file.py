@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import io
 import logging
 import os
@@ -28,6 +30,8 @@ __all__ = ["FileRelay", "StdoutRelay"]
 _PATIENCE = 1.0
 # How often a batch is written anew because somebody has removed the file meanwhile.
 _ATTEMPTS = 3
+# How often a file is opened that others rename or remove before it can be locked.
+_LOOKS = 100
 # Permissions of a new file, less the umask.
 _MODE = 0o666
 
@@ -124,7 +128,8 @@ class FileRelay(_LineRelay):
     """Appends to a file. A batch counts as taken when the system has it on disk (``fsync``).
 
     Each batch is in one file as a whole: a file that is full is renamed between two batches, and one that somebody else
-    has moved away is begun anew.
+    has moved away is begun anew. Several processes may write to one file, which has to be on a file system that knows
+    ``flock``: it is held while a batch is written, the end is mended, or the file is renamed.
 
     Args:
         name: of the relay, as the settings have it.
@@ -138,31 +143,81 @@ class FileRelay(_LineRelay):
         self._keep = settings.keep
         # Of the open file, as it was when it was opened.
         self._status: os.stat_result | None = None
+        # Its size when it last ended in a whole line, as far as this process knows.
+        self._sound_size: int | None = None
         # A new file may be read by those who may read the one before it.
         self._mode = _MODE
 
     async def open(self) -> None:
-        """Open the file for appending, and mend its end if the process before this one was killed in mid-line."""
-        with self._trying_to("be written", SettingsError):
-            await in_thread(self._begin)
+        """Open the file for appending, and mend its end if a process was killed in mid-line."""
+        await in_thread(self._begin)
 
     def _begin(self) -> None:
-        with self._turn:
-            self._open_file()
+        with self._turn, self._locked("be written", SettingsError):
             self._is_open = True
 
+    def _write(self, lines: bytes) -> None:
+        try:
+            for _ in range(_ATTEMPTS):
+                if self._append_to_current(lines):
+                    return
+        except OSError:
+            if self._is_regular:
+                self._let_go()
+            raise
+        raise RelayError(f"relay {self.name}: {self._path}: is removed again whenever lines have been written to it")
+
+    def _append_to_current(self, lines: bytes) -> bool:
+        """Append to the file that the path leads to now; tell whether it is still there when they are on disk."""
+        with self._locked("be opened again") as file:
+            if not self._is_full(file):
+                return self._append_to(file, lines)
+            with self._trying_to("be renamed to begin a new file"):
+                _move_aside(_real(self._path))
+        with self._locked("be begun anew") as file:
+            self._remove_old(_real(self._path))
+            return self._append_to(file, lines)
+
+    def _append_to(self, file: io.FileIO, lines: bytes) -> bool:
+        # Its end is looked at again in case they can neither be written nor taken back.
+        self._sound_size = None
+        append_all(file, lines)
+        status = os.fstat(file.fileno())
+        self._sound_size = status.st_size
+        return status.st_nlink > 0
+
+    @contextmanager
+    def _locked(self, what: str, kind: type[LexilogError] = RelayError) -> Iterator[io.FileIO]:
+        """Keep other processes away from the file that the path leads to now; it ends in a whole line."""
+        with self._trying_to(what, kind):
+            file = self._lock_current()
+        try:
+            yield file
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _lock_current(self) -> io.FileIO:
+        for _ in range(_LOOKS):
+            file = self._file or self._open_file()
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                # Who had it before may have renamed it.
+                if self._is_in_place():
+                    self._see_to_end(file)
+                    return file
+            except OSError:
+                self._let_go()
+                raise
+            self._let_go()
+        raise OSError(errno.EAGAIN, "it is moved away again whenever it is opened")
+
     def _open_file(self) -> io.FileIO:
-        self._let_go()
         # Without waiting: a pipe that nobody reads is an error, and no reason to hang.
         file = io.FileIO(self._path, "ab", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK, self._mode))
-        os.set_blocking(file.fileno(), True)
         try:
-            self._status = os.fstat(file.fileno())
+            os.set_blocking(file.fileno(), True)
+            self._status, self._sound_size = os.fstat(file.fileno()), None
             if self._is_regular:
-                if cut := mend(self._path, file):
-                    _log.warning(
-                        "relay %s: %s: a half line of %d bytes at its end is cut off", self.name, self._path, cut
-                    )
                 sync_directory(_real(self._path).parent)
         except OSError:
             file.close()
@@ -170,37 +225,24 @@ class FileRelay(_LineRelay):
         self._file = file
         return file
 
+    def _see_to_end(self, file: io.FileIO) -> None:
+        """Mend the end of the file if another process has written to it: it may have been killed in mid-line."""
+        status = os.fstat(file.fileno())
+        if not self._is_regular:
+            return
+        self._mode = stat.S_IMODE(status.st_mode)
+        if status.st_size != self._sound_size and (cut := mend(self._path, file)):
+            _log.warning("relay %s: %s: a half line of %d bytes at its end is cut off", self.name, self._path, cut)
+
     @property
     def _is_regular(self) -> bool:
         """Whether it is a file on disk, and no pipe, terminal or device."""
         return self._status is not None and stat.S_ISREG(self._status.st_mode)
 
-    def _write(self, lines: bytes) -> None:
-        for _ in range(_ATTEMPTS):
-            file = self._current()
-            try:
-                append_all(file, lines)
-                if os.fstat(file.fileno()).st_nlink:
-                    return
-            except OSError:
-                if self._is_regular:
-                    # Opening it again mends its end, in case the lines could not be taken back.
-                    self._let_go()
-                raise
-        raise RelayError(f"relay {self.name}: {self._path}: is removed again whenever lines have been written to it")
-
-    def _current(self) -> io.FileIO:
-        """Return the file that the path leads to now, with room in it."""
-        file = self._file
-        if file is None or not self._is_in_place():
-            with self._trying_to("be opened again"):
-                file = self._open_file()
-        status = os.fstat(file.fileno())
-        if self._is_regular:
-            self._mode = stat.S_IMODE(status.st_mode)
-            if self._rotate_bytes is not None and status.st_size >= self._rotate_bytes:
-                return self._rotate()
-        return file
+    def _is_full(self, file: io.FileIO) -> bool:
+        if not self._is_regular or self._rotate_bytes is None:
+            return False
+        return os.fstat(file.fileno()).st_size >= self._rotate_bytes
 
     def _is_in_place(self) -> bool:
         """Tell whether the path still leads to the open file: logrotate moves files away, people remove them."""
@@ -208,16 +250,6 @@ class FileRelay(_LineRelay):
             return self._status is not None and os.path.samestat(self._status, self._path.stat())
         except FileNotFoundError:
             return False
-
-    def _rotate(self) -> io.FileIO:
-        """Give the file its time as a suffix, and begin a new one."""
-        path = _real(self._path)
-        with self._trying_to("be renamed to begin a new file"):
-            _move_aside(path)
-        with self._trying_to("be begun anew"):
-            file = self._open_file()
-        self._remove_old(path)
-        return file
 
     def _remove_old(self, path: Path) -> None:
         """Remove what is more than is to be kept; a failure costs space but no record."""
