@@ -5,6 +5,7 @@ LexilogError            anything below; its text says what, which, where and wha
 ├── SettingsError       a setting in a file, a flag or an environment variable is wrong, or a combination of them
 ├── ImportFormatError   a vendor's text is not in the layout that it is read as; carries line and what was expected
 ├── OriginError         what came in cannot be read: a record's own fields, or a whole request
+│   └── TooLargeError   a request is over a limit
 ├── HandshakeError      (lexilog.forward) the other side does not have the shared key
 └── RelayError          the next hop has not taken a batch; the sender keeps it and comes again
 """
@@ -13,7 +14,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CatalogError", "ImportFormatError", "LexilogError", "OriginError", "RelayError", "SettingsError"]
+__all__ = [
+    "CatalogError",
+    "ImportFormatError",
+    "LexilogError",
+    "OriginError",
+    "RelayError",
+    "SettingsError",
+    "TooLargeError",
+]
 
 
 class LexilogError(Exception):
@@ -60,6 +69,10 @@ class ImportFormatError(LexilogError):
 
 class OriginError(LexilogError):
     """What came in cannot be read. Where it is a whole request its sender is told so, and it is refused."""
+
+
+class TooLargeError(OriginError):
+    """A request is over a limit, in bytes or in records."""
 
 
 class RelayError(LexilogError):

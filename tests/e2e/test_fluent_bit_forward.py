@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from doors import OpenDoor, hall
 from lexilog import Pipeline
 from lexilog.enrich.escape import unescape
 from lexilog.relay.forward import ForwardRelay
@@ -19,6 +20,7 @@ from lexilog.relay.settings import ForwardSettings
 from lexilog.service.forward import ForwardDoor
 from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts
+from lexilog.service.settings import ForwardDoorSettings
 from processes import Process, free_port
 
 FLUENT_BIT = shutil.which("fluent-bit")
@@ -124,11 +126,12 @@ def test_every_line_comes_round(
         await relay.open()
         counts = Counts()
 
-        async def open_door() -> tuple[ForwardDoor, Intake]:
-            intake = Intake(pipeline, relay, counts)
-            door = ForwardDoor(f"127.0.0.1:{port}", 64 << 20, key, ("log",), intake)
+        async def open_door() -> tuple[OpenDoor, Intake]:
+            behind = hall(pipeline, relay, counts, ("log",))
+            assert behind.intake
+            door = OpenDoor(ForwardDoor(ForwardDoorSettings(shared_key=key), behind, behind.intake), port)
             await door.start()
-            return door, intake
+            return door, behind.intake
 
         door, intake = await open_door()
         for _ in range(stops):

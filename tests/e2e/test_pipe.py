@@ -27,8 +27,6 @@ from lexilog.model import Record
 from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery
 from lexilog.relay.memory import MemoryRelay
-from lexilog.service.enrich_grpc import EnrichDoor
-from lexilog.service.metrics import Counts
 from lexilog.service.server import Server
 from lexilog.service.settings import Doors, GrpcDoorSettings, Settings
 from processes import RETRIED, Agent, Process, arrivals, free_port, request_of
@@ -362,44 +360,35 @@ def test_enrich_answers_in_order(run_inside: Callable[..., Any]) -> None:
     assert sum(count for _, count in counts) == 6
 
 
-def test_what_is_no_request_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_request_is_told_so(run_inside: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     """Each call of EnrichService answers bytes that are no request with INVALID_ARGUMENT; good calls are served."""
-    counts = Counts()
     bad = b"\x0a\x05abc"
     prefix = "/lexilog.v1.EnrichService/"
 
-    async def work() -> list[tuple[str, str]]:
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((EnrichDoor(Pipeline(), counts).handler(),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
+    async def work(channel: grpc.aio.Channel, server: Server) -> Any:
         told = []
-        try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                for method in ("Enrich", "Describe", "Search"):
-                    with pytest.raises(grpc.aio.AioRpcError) as caught:
-                        await channel.unary_unary(prefix + method)(bad, timeout=30)
-                    told.append((caught.value.code().name, caught.value.details() or ""))
-                good = pb.EnrichRequest(records=[pb.Record(line=b"x")])
-                call = channel.stream_stream(prefix + "EnrichStream")([good.SerializeToString(), bad], timeout=30)
-                assert len(pb.EnrichResponse.FromString(await call.read()).results) == 1
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await call.read()
-                told.append((caught.value.code().name, caught.value.details() or ""))
-                stub = enrich_pb2_grpc.EnrichServiceStub(channel)
-                assert len((await stub.Enrich(good)).results) == 1
-                assert (await stub.Search(pb.SearchRequest(query="dpd"))).entries
-                assert (await stub.Describe(pb.DescribeRequest(id="KMD_VPN_DOWN_ALARM_USER"))).entry.id
-        finally:
-            await server.stop(1)
-        return told
+        for method in ("Enrich", "Describe", "Search"):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary(prefix + method)(bad, timeout=30)
+            told.append((caught.value.code().name, caught.value.details() or ""))
+        good = pb.EnrichRequest(records=[pb.Record(line=b"x")])
+        call = channel.stream_stream(prefix + "EnrichStream")([good.SerializeToString(), bad], timeout=30)
+        assert len(pb.EnrichResponse.FromString(await call.read()).results) == 1
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        told.append((caught.value.code().name, caught.value.details() or ""))
+        stub = enrich_pb2_grpc.EnrichServiceStub(channel)
+        assert len((await stub.Enrich(good)).results) == 1
+        assert (await stub.Search(pb.SearchRequest(query="dpd"))).entries
+        assert (await stub.Describe(pb.DescribeRequest(id="KMD_VPN_DOWN_ALARM_USER"))).entry.id
+        return told, server.counts.items()
 
-    told = asyncio.run(work())
+    told, counts = run_inside(work)
     assert {code for code, _ in told} == {"INVALID_ARGUMENT"}
     kinds = ("EnrichRequest", "DescribeRequest", "SearchRequest", "EnrichRequest")
     for (_, text), kind in zip(told, kinds, strict=True):
         assert text.startswith(f"the message is no lexilog.v1.{kind}: ")
-    assert dict(counts.items())["enrich", "", "unread", "request", "refused"] == 4
+    assert dict(counts)["enrich", "", "unread", "request", "refused"] == 4
     assert len(caplog.records) == 4
     assert not any(record.exc_info for record in caplog.records)
 

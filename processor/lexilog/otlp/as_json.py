@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
@@ -26,12 +26,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 
 from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError
-from lexilog.model import Record
-from lexilog.otlp.decode import BODY_KEYS, read_records
 from lexilog.otlp.received import OtlpOrigin, Received
 from lexilog.otlp.values import set_any
 
-__all__ = ["parse_json", "read_json_records"]
+__all__ = ["parse_json", "read_json_request"]
 
 # What JSON libraries and protobuf hold in 64 bits, signed or not.
 _NUMBERS = range(-(2**63), 2**64)
@@ -66,26 +64,18 @@ def parse_json(data: bytes) -> Any:
     return values[0]
 
 
-def read_json_records(
-    data: bytes, body_keys: Sequence[str] = BODY_KEYS, ids: Iterator[str] | None = None
-) -> Iterator[Record]:
-    """Yield the records of a request in order.
+def read_json_request(data: bytes) -> Iterator[Received]:
+    """Yield the log records of a request in order.
 
     Several requests, one behind the other or in an array, are read as one: so Vector's ``opentelemetry`` sink sends
     them when it packs JSON into batches.
 
     Args:
         data: the request.
-        body_keys: where the line stands when a body is a map; the first that is there counts.
-        ids: an id for each record, in order.
 
     Raises:
         OriginError: it is no such request.
     """
-    return read_records(_received(data), body_keys, ids)
-
-
-def _received(data: bytes) -> Iterator[Received]:
     for found in _values(data):
         for request in found if isinstance(found, list) else [found]:
             yield from _read_request(request)

@@ -14,17 +14,19 @@ from google.protobuf.message import DecodeError, Message
 from lexilog._proto.v1 import enrich_pb2 as pb
 from lexilog.catalog.search import find_entries, query_words, search_entries
 from lexilog.enrich.document import encode_json
+from lexilog.errors import OriginError, TooLargeError
 from lexilog.model import Enriched, Entry, Outcome, Record
 from lexilog.otlp.decode import to_time
-from lexilog.pipeline import Pipeline
 from lexilog.service.ids import batch_ids
+from lexilog.service.knowledge import Knowledge
 from lexilog.service.metrics import Counts
+from lexilog.service.tracing import span
 from lexilog.service.work import process_batch
 
-__all__ = ["SERVICE", "EnrichDoor"]
+__all__ = ["DOOR", "SERVICE", "EnrichDoor"]
 
 SERVICE = "lexilog.v1.EnrichService"
-_DOOR = "enrich"
+DOOR = "enrich"
 _LIMIT = 20
 _STATUS = {
     Outcome.MATCHED: pb.STATUS_MATCHED,
@@ -40,50 +42,52 @@ class EnrichDoor:
     """Answers EnrichService.
 
     Args:
-        pipeline: enriches.
+        knowledge: enriches.
         counts: counts records.
+        max_records: how many records a request may hold.
     """
 
-    def __init__(self, pipeline: Pipeline, counts: Counts) -> None:
-        self._pipeline = pipeline
+    def __init__(self, knowledge: Knowledge, counts: Counts, max_records: int) -> None:
+        self._knowledge = knowledge
         self._counts = counts
+        self._max_records = max_records
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Return the handler to register. It takes the raw messages, so that what is no request is told so."""
+    def methods(self) -> dict[str, Any]:
+        """Return the methods by name. They take the raw messages, so that what is no request is told so."""
 
         async def enrich(data: bytes, context: Any) -> pb.EnrichResponse:
-            return await self.Enrich(await self._read(pb.EnrichRequest, data, context), context)
+            return await self.Enrich(self._read(pb.EnrichRequest, data), context)
 
         async def enrich_stream(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.EnrichResponse]:
-            requests = (await self._read(pb.EnrichRequest, data, context) async for data in messages)
+            requests = (self._read(pb.EnrichRequest, data) async for data in messages)
             async for response in self.EnrichStream(requests, context):
                 yield response
 
         async def describe(data: bytes, context: Any) -> pb.DescribeResponse:
-            return await self.Describe(await self._read(pb.DescribeRequest, data, context), context)
+            return await self.Describe(self._read(pb.DescribeRequest, data), context)
 
         async def search(data: bytes, context: Any) -> pb.SearchResponse:
-            return await self.Search(await self._read(pb.SearchRequest, data, context), context)
+            return await self.Search(self._read(pb.SearchRequest, data), context)
 
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        methods: dict[str, Any] = {
+        return {
             "Enrich": unary(enrich, None, pb.EnrichResponse.SerializeToString),
             "EnrichStream": stream(enrich_stream, None, pb.EnrichResponse.SerializeToString),
             "Describe": unary(describe, None, pb.DescribeResponse.SerializeToString),
             "Search": unary(search, None, pb.SearchResponse.SerializeToString),
         }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _read(self, kind: type[_Request], data: bytes, context: Any) -> _Request:
-        """Return the request that a message is, or end the call."""
+    def _read(self, kind: type[_Request], data: bytes) -> _Request:
+        """Return the request that a message is."""
         try:
             return kind.FromString(data)
         except DecodeError as error:
-            self._counts.add_unread(_DOOR, "refused")
-            text = f"the message is no {kind.DESCRIPTOR.full_name}: {error}"
-            _log.warning("a request to the door %s is refused for good: %s", _DOOR, text)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
-            raise
+            raise self._refused(OriginError(f"the message is no {kind.DESCRIPTOR.full_name}: {error}")) from error
+
+    def _refused(self, error: OriginError) -> OriginError:
+        self._counts.add_unread(DOOR, "refused")
+        _log.warning("a request to the door %s is refused for good: %s", DOOR, error)
+        return error
 
     async def Enrich(self, request: pb.EnrichRequest, context: Any) -> pb.EnrichResponse:  # noqa: N802
         """Enrich one batch."""
@@ -98,7 +102,7 @@ class EnrichDoor:
 
     async def Describe(self, request: pb.DescribeRequest, context: Any) -> pb.DescribeResponse:  # noqa: N802
         """Return one entry."""
-        found = find_entries(self._pipeline.entries, request.id, request.catalog)
+        found = find_entries(self._knowledge.pipeline.entries, request.id, request.catalog)
         if not found:
             where = f"catalogue '{request.catalog}'" if request.catalog else "any catalogue"
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no entry '{request.id}' in {where}; Search finds entries")
@@ -108,15 +112,20 @@ class EnrichDoor:
         """Return the entries that hold all words."""
         if not query_words(request.query):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "query has no word: give one to look for")
-        found = search_entries(self._pipeline.entries, request.query, request.limit or _LIMIT)
+        found = search_entries(self._knowledge.pipeline.entries, request.query, request.limit or _LIMIT)
         return pb.SearchResponse(entries=map(_to_entry, found))
 
     async def _enrich(self, request: pb.EnrichRequest) -> pb.EnrichResponse:
+        if len(request.records) > self._max_records:
+            problem = f"more than {self._max_records} records, the max_records of this door: send fewer at once"
+            raise self._refused(TooLargeError(problem))
         ids = batch_ids(request.SerializeToString(deterministic=True))
         records = (_to_record(item, next(ids)) for item in request.records)
-        done = await process_batch(self._pipeline, records)
+        duration = self._counts.metrics["enrich_duration_seconds"].labels(DOOR)
+        with span("lexilog.enrich"), duration.time():
+            done = await process_batch(self._knowledge.pipeline, records)
         for enriched in done:
-            self._counts.add(_DOOR, enriched, "answered")
+            self._counts.add(DOOR, enriched, "answered")
         return pb.EnrichResponse(results=map(_to_result, done))
 
 

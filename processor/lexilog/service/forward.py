@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from os import urandom
 from typing import Any
 
 import msgpack
 
-from lexilog.errors import OriginError, RelayError, SettingsError
+from lexilog.errors import OriginError, RelayError, TooLargeError
 from lexilog.forward.codec import read_entry
 from lexilog.forward.handshake import HandshakeError, check_ping, make_helo, make_nonce, make_pong
 from lexilog.forward.wire import Message, MessageReader, read_message
 from lexilog.model import Record
+from lexilog.service.door import Door, Hall
 from lexilog.service.ids import batch_ids
 from lexilog.service.intake import Intake
-from lexilog.service.settings import read_address
+from lexilog.service.settings import ForwardDoorSettings
+from lexilog.service.tracing import span
+from lexilog.service.turns import BusyError
 
 __all__ = ["ForwardDoor"]
 
@@ -51,52 +54,42 @@ _LONGEST_PING = 65_536
 _log = logging.getLogger(__name__)
 
 
-class ForwardDoor:
+class ForwardDoor(Door):
     """Takes messages of all modes: Message, Forward, PackedForward, CompressedPackedForward (gzip).
 
     Args:
-        listen: host and port.
-        max_receive_bytes: the largest message, in bytes, before and after decompression.
-        shared_key: the secret that senders must know; None for no handshake.
-        body_keys: where the line stands in a record.
+        settings: address, limits, and the secret that senders must know.
+        hall: what stands behind it.
         intake: takes the records.
 
     Attributes:
-        port: the port that is bound, once the door is open.
         lost: how many records were held for senders that asked for no acknowledgement, and could not be delivered
             before the door was closed.
+
+    Raises:
+        SettingsError: its certificates cannot be used.
     """
 
-    def __init__(
-        self, listen: str, max_receive_bytes: int, shared_key: str | None, body_keys: Sequence[str], intake: Intake
-    ) -> None:
-        self.port = 0
+    name = "forward"
+
+    def __init__(self, settings: ForwardDoorSettings, hall: Hall, intake: Intake) -> None:
+        super().__init__(settings, hall)
         self.lost = 0
         self.stopping = False
-        self.max_receive_bytes = max_receive_bytes
-        self.shared_key = shared_key
-        self.body_keys = tuple(body_keys)
+        self.max_receive_bytes = settings.max_receive_bytes
+        self.max_records = settings.max_records
+        self.shared_key = settings.shared_key
+        self.body_keys = hall.body_keys
         self.intake = intake
-        self._listen = listen
-        self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], _Connection] = {}
 
-    async def start(self) -> None:
-        """Open the port; set `port` to the one that was bound.
+    def connect(self, host: str) -> asyncio.Protocol:
+        """Return the protocol of a connection from a host."""
+        reader = asyncio.StreamReader(limit=_BLOCK)
+        return asyncio.StreamReaderProtocol(reader, partial(self._serve, host))
 
-        Raises:
-            SettingsError: the address cannot be used.
-        """
-        host, port = read_address(self._listen, "doors.forward.listen")
-        try:
-            self._server = await asyncio.start_server(self._serve, host.strip("[]"), port, limit=_BLOCK)
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise SettingsError(f"doors.forward.listen: {self._listen}: cannot be bound: {why}") from error
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(self, reader, writer)
+    async def _serve(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(self, host, reader, writer)
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = connection
@@ -114,10 +107,6 @@ class ForwardDoor:
     async def stop(self, grace: float) -> None:
         """Take no more messages; what is in work has `grace` seconds to be delivered and acknowledged."""
         self.stopping = True
-        if self._server is None:
-            return
-        self._server.close()
-        self._server = None
         for task, connection in self._connections.items():
             if connection.idle:
                 task.cancel()
@@ -141,9 +130,12 @@ class _Connection:
         idle: it waits for the sender, and nothing is in work.
     """
 
-    def __init__(self, door: ForwardDoor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, door: ForwardDoor, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.idle = False
         self._door = door
+        self._host = host
         self._reader = reader
         self._writer = writer
         self._messages = MessageReader(door.max_receive_bytes)
@@ -158,19 +150,26 @@ class _Connection:
     async def run(self) -> None:
         """Take messages until the sender has gone, or something is wrong."""
         try:
-            self._keep_alive()
             if self._door.shared_key is not None:
                 await self._shake_hands(self._door.shared_key)
             while messages := await self._next_messages():
                 await self._take(messages)
         except OriginError as error:
+            if isinstance(error, TooLargeError):
+                self._refuse("too_large")
             self._complain(str(error))
         except HandshakeError as error:
+            self._refuse("shared_key")
             self._complain(f"the handshake failed: {error}; check shared_key on both sides")
+        except BusyError as error:
+            self._refuse("busy")
+            self._door.intake.counts.add_unread(_DOOR, "returned")
+            _log.warning("forward: %s: the connection is closed, its sender is to come again: %s", self._peer, error)
         except RelayError:
             # The intake has said so. The sender comes again as soon as the connection is closed.
             return
         except TimeoutError:
+            self._refuse("silence")
             self._complain("nothing came for too long in the middle of a message, or of the handshake")
         except OSError as error:
             if self._messages.begun:
@@ -181,21 +180,19 @@ class _Connection:
         except Exception:  # one sender must not cost another
             _log.exception("forward: %s: the connection is closed", self._peer)
 
+    def _refuse(self, reason: str) -> None:
+        self._door.hall.counts.refuse(self._door.name, reason)
+
     def _complain(self, problem: str) -> None:
         self._door.intake.counts.add_unread(_DOOR, "refused")
         _log.warning("forward: %s: %s; the connection is closed", self._peer, problem)
-
-    def _keep_alive(self) -> None:
-        """Have the system find out about senders that have vanished: a connection may be silent for days."""
-        connection: socket.socket = self._writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def _shake_hands(self, shared_key: str) -> None:
         nonce = make_nonce()
         self._messages.max_bytes = _LONGEST_PING
         async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             await self._write(make_helo(nonce))
-            while (ping := self._messages.next_message()) is None:
+            while (ping := self._whole_message()) is None:
                 if not await self._read():
                     return
             try:
@@ -240,13 +237,25 @@ class _Connection:
         if self._next is not None:
             message, self._next = self._next, None
             return message
-        while (data := self._messages.next_message()) is None:
+        while (data := self._whole_message()) is None:
             if not wait or not await self._read():
                 return None
         # A few bytes of gzip can stand for a thousand times as many. Where the word stands by chance nothing is lost.
-        if len(data) < _LARGE and b"compressed" not in data:
-            return read_message(data, self._door.max_receive_bytes)
-        return await asyncio.to_thread(read_message, data, self._door.max_receive_bytes)
+        most = self._door.max_receive_bytes
+        is_large = len(data) >= _LARGE or b"compressed" in data
+        message = await asyncio.to_thread(read_message, data, most) if is_large else read_message(data, most)
+        if message.size > self._door.max_records:
+            problem = f"a message has more than {self._door.max_records} entries, the max_records of this door"
+            raise TooLargeError(f"{problem}: have its sender send smaller ones")
+        return message
+
+    def _whole_message(self) -> bytes | None:
+        try:
+            return self._messages.next_message()
+        except OriginError as error:
+            if not isinstance(error, TooLargeError):
+                self._refuse("not_forward")
+            raise
 
     async def _read(self) -> bool:
         """Wait for more; return whether there is any."""
@@ -288,9 +297,13 @@ class _Connection:
 
     async def _hand_on(self, messages: Sequence[Message], seed: Sequence[bytes], *, kept: bool = False) -> None:
         # What a relay will never take the intake has logged; there is no way to tell the sender.
-        await self._door.intake.take(_DOOR, lambda: self._records(messages, batch_ids(*seed)), kept=kept)
+        size = sum(len(message.data) for message in messages)
+        read = partial(self._records, messages, seed)
+        with span("lexilog.door.forward", {}):
+            await self._door.intake.take(_DOOR, self._host, size, read, kept=kept)
 
-    def _records(self, messages: Sequence[Message], ids: Iterator[str]) -> Iterator[Record]:
+    def _records(self, messages: Sequence[Message], seed: Sequence[bytes]) -> Iterator[Record]:
+        ids = batch_ids(*seed)
         for message in messages:
             for place in range(message.size):
                 yield read_entry(message.tag, message.entry(place), self._door.body_keys, next(ids))

@@ -15,8 +15,9 @@ import asyncio
 import json
 import logging
 import math
+import re
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from time import monotonic
 from typing import Any
@@ -26,17 +27,21 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from lexilog.enrich.document import encode_json
-from lexilog.errors import LexilogError, OriginError, RelayError, SettingsError
+from lexilog.errors import LexilogError, OriginError, RelayError, TooLargeError
+from lexilog.gunzip import Inflater
 from lexilog.model import Enriched, Record
-from lexilog.otlp.as_json import read_json_records
+from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import read_records, read_request
 from lexilog.pipeline import Pipeline
+from lexilog.service.auth import Tokens
+from lexilog.service.door import Door, Hall, at_most
 from lexilog.service.ids import batch_ids
-from lexilog.service.intake import Intake
 from lexilog.service.json_records import NDJSON, Shape, read_body
-from lexilog.service.metrics import Counts
 from lexilog.service.otlp_answer import answer_to, status_of
-from lexilog.service.settings import read_address
+from lexilog.service.reload import Reloadable
+from lexilog.service.settings import HttpDoorSettings
+from lexilog.service.tracing import span
+from lexilog.service.turns import BusyError, Share
 
 __all__ = ["HttpDoor"]
 
@@ -44,6 +49,7 @@ _LOGS = "/v1/logs"
 _ENRICH = "/v1/enrich"
 # The names that the doors are counted by.
 _DOORS = {_LOGS: "otlp_http", _ENRICH: "http"}
+_NEED_TOKEN = "a token is needed: Authorization: Bearer TOKEN, or X-API-Key: TOKEN"  # noqa: S105 (it is none)
 _JSON = "application/json"
 # OTLP has the first; the second is what IANA has registered since.
 _PROTOBUF = ("application/x-protobuf", "application/protobuf")
@@ -56,15 +62,13 @@ _PATIENCE = 60.0
 _IDLE = 120.0
 # Seconds for what has to be called off at the end.
 _GOODBYE = 1.0
+# Where an error begins to repeat what was sent.
+_QUOTED = re.compile(r"b?['\"]|\n")
 # A piece of the answer: records, and seconds of work, in which nothing else is done.
 _SLICE = 200
 _TURN = 0.05
 # Bodies from this size on are cut into records in a thread: the others do not wait for that.
 _LARGE = 1 << 18
-# gzip streams may stand one behind the other; this many do not but in order to keep us busy.
-_MEMBERS = 1000
-# What zlib calls a stream with gzip's header and checksum.
-_GZIP = 16 + zlib.MAX_WBITS
 
 _log = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -74,13 +78,23 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     """Take away tracebacks: what aiohttp itself logs is what senders do wrong, such as TLS on a plain port."""
     if record.exc_info:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", None
+        error = record.exc_info[1]
+        # aiohttp quotes what came, and that may be a token.
+        said = _QUOTED.split(getattr(error, "message", ""), maxsplit=1)[0]
+        record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}: {said.rstrip(' :')}", None
         record.exc_info = None
     return True
 
 
 _protocol_log = _log.getChild("protocol")
 _protocol_log.addFilter(_in_one_line)
+# Of a connection. aiohttp's own decompression does not notice a gzip stream that ends too early.
+_OPTIONS: dict[str, Any] = {
+    "access_log": None,
+    "auto_decompress": False,
+    "keepalive_timeout": _IDLE,
+    "logger": _protocol_log,
+}
 
 
 class _Refused(Exception):  # noqa: N818 (it never leaves the door)
@@ -92,76 +106,58 @@ class _Refused(Exception):  # noqa: N818 (it never leaves the door)
         self.headers = headers
 
 
-class HttpDoor:
+class HttpDoor(Door):
     """Answers HTTP.
 
     Args:
-        listen: host and port; port 0 is any that is free.
-        max_receive_bytes: the largest body that is received, in bytes, after decompression.
-        body_keys: where the line stands in a record that is a map.
-        pipeline: enriches.
-        intake: takes the records of ``/v1/logs``; None where there is no relay.
-        counts: counts records.
+        settings: address and limits.
+        hall: what stands behind it.
 
-    Attributes:
-        port: the port that it is bound to.
+    Raises:
+        SettingsError: its certificates or tokens cannot be used.
     """
 
-    def __init__(  # noqa: PLR0917 (all of them are needed)
-        self,
-        listen: str,
-        max_receive_bytes: int,
-        body_keys: Sequence[str],
-        pipeline: Pipeline,
-        intake: Intake | None,
-        counts: Counts,
-    ) -> None:
-        self.port = 0
-        self._listen = listen
-        self._limit = max_receive_bytes
-        self._body_keys = tuple(body_keys)
-        self._pipeline = pipeline
-        self._intake = intake
-        self._counts = counts
+    name = "http"
+    alpn = ("http/1.1",)
+    silence = 10.0
+
+    def __init__(self, settings: HttpDoorSettings, hall: Hall) -> None:
+        super().__init__(settings, hall)
+        self._limit = settings.max_receive_bytes
+        self._max_records = settings.max_records
+        self._tokens = Tokens(settings, self.name)
+        self._requests = Share(settings.max_requests, "requests (max_requests)")
+        self._counts = hall.counts
+        self._busy = hall.counts.metrics["requests_in_flight"].labels(self.name)
         self._runner: web.AppRunner | None = None
         self._in_flight: set[asyncio.Task[Any]] = set()
 
-    async def start(self) -> None:
-        """Bind the port.
+    def reloadables(self) -> Iterator[Reloadable]:
+        """Yield what can be read anew."""
+        yield from super().reloadables()
+        yield self._tokens
 
-        Raises:
-            SettingsError: it cannot be bound.
-        """
-        host, port = read_address(self._listen, "doors.http.listen")
+    async def start(self) -> None:
+        """Get ready for connections."""
         app = web.Application(middlewares=[self._guard])
-        app.router.add_post(_LOGS, self._take_logs)
-        app.router.add_post(_ENRICH, self._enrich)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            # aiohttp's own does not notice a gzip stream that ends too early.
-            auto_decompress=False,
-            keepalive_timeout=_IDLE,
-            logger=_protocol_log,
-            # What nobody waits for any more is called off; its sender comes again.
-            handler_cancellation=True,
-            shutdown_timeout=_GOODBYE,
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host.strip("[]"), port).start()
-        except (OSError, UnicodeError) as error:
-            await runner.cleanup()
-            raise SettingsError(f"doors.http.listen: {self._listen}: cannot be bound: {error}") from error
-        self._runner, self.port = runner, runner.addresses[0][1]
+        app.router.add_post(_LOGS, self._take_logs, expect_handler=self._expect)
+        app.router.add_post(_ENRICH, self._enrich, expect_handler=self._expect)
+        app.on_response_prepare.append(self._sign)
+        # What nobody waits for any more is called off; its sender comes again.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_GOODBYE)
+        await self._runner.setup()
+
+    def connect(self, host: str) -> asyncio.Protocol:
+        """Return the protocol of a connection from a host."""
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return _Connection(self, host, self._runner.server)
 
     async def stop(self, grace: float) -> None:
-        """Take no more connections, finish what is in flight within `grace` seconds, and close."""
+        """Finish what is in flight within `grace` seconds, and close."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        for site in runner.sites:
-            await site.stop()
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=grace)
         await runner.cleanup()
@@ -169,20 +165,30 @@ class HttpDoor:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer a request whatever it does to us."""
-        task = asyncio.current_task()
-        if task:
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+        self._note_arrival(request)
         try:
-            return await handler(request)
+            self._admit(request)
+            with (
+                self._requests.hold(request.remote or ""),
+                self._busy.track_inprogress(),
+                span(f"lexilog.door.{_DOORS.get(request.path, self.name)}", request.headers),
+            ):
+                return await handler(request)
         except web.HTTPException as error:
             return _failure(request, error.status, OriginError(_help(request, error)), _allow(error))
         except _Refused as refused:
             self._note(request, refused.status, str(refused))
             kind = RelayError if refused.status == 503 else OriginError
             return _failure(request, refused.status, kind(str(refused)), refused.headers)
+        except TooLargeError as error:  # of the intake, which has counted the request
+            self._counts.refuse(self.name, "too_large")
+            return _failure(request, 413, error)
         except OriginError as error:
             return _failure(request, 400, error)
+        except BusyError as error:
+            self._counts.refuse(self.name, "busy")
+            self._note(request, 503, str(error))
+            return _failure(request, 503, error)
         except RelayError as error:
             return _failure(request, 503, error)
         except ConnectionError:
@@ -202,14 +208,46 @@ class HttpDoor:
                 return _failure(request, 503, RelayError(text))
             return _failure(request, 500, LexilogError(text))
 
+    async def _sign(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "lexilog"
+        if self._runner is None:
+            # Its client is to go elsewhere with the next request.
+            response.headers["Connection"] = "close"
+            response.force_close()
+
+    def _note_arrival(self, request: web.Request) -> None:
+        if isinstance(request.protocol, _Connection):
+            request.protocol.has_begun = True
+        task = asyncio.current_task()
+        if task:
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+
+    async def _expect(self, request: web.Request) -> None:
+        """Ask for the body, unless the request will be refused without it (RFC 9110, section 10.1.1)."""
+        if request.headers["Expect"].lower() == "100-continue" and self._tokens.allows(request.headers):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+
+    def _admit(self, request: web.Request) -> None:
+        if self._runner is None:
+            raise RelayError("the server stops")
+        if not self._tokens.allows(request.headers):
+            self._counts.refuse(self.name, "token")
+            raise _Refused(401, _NEED_TOKEN, **{"WWW-Authenticate": "Bearer"})
+
     def _note(self, request: web.Request, status: int, text: str) -> None:
-        door = _DOORS[request.path]
-        self._counts.add_unread(door, "returned" if status in (408, 503) else "refused")
-        _log.warning("a request to the door %s from %s is not taken: %s", door, request.remote, text)
+        if status == 413:
+            self._counts.refuse(self.name, "too_large")
+        door = _DOORS.get(request.path)
+        if door:
+            self._counts.add_unread(door, "returned" if status in (408, 503) else "refused")
+        _log.warning("a request to the door %s from %s is not taken: %s", door or self.name, request.remote, text)
 
     async def _take_logs(self, request: web.Request) -> web.StreamResponse:
         """Enrich and hand on an OTLP request."""
-        if self._intake is None:
+        intake = self.hall.intake
+        if intake is None:
             raise _Refused(404, f"no relay is set, so records cannot be handed on; {_ENRICH} answers with documents")
         if request.content_type not in (*_PROTOBUF, *_OTLP_JSON):
             known = f"{_PROTOBUF[0]} or {_JSON}"
@@ -217,11 +255,10 @@ class HttpDoor:
         body = await self._receive(request)
 
         def read() -> Iterator[Record]:
-            if request.content_type in _PROTOBUF:
-                return read_records(read_request(body), self._body_keys, batch_ids(body))
-            return read_json_records(body, self._body_keys, batch_ids(body))
+            received = read_request(body) if request.content_type in _PROTOBUF else read_json_request(body)
+            return read_records(at_most(self._max_records, received), self.hall.body_keys, batch_ids(body))
 
-        delivery = await self._intake.take(_DOORS[_LOGS], read)
+        delivery = await intake.take(_DOORS[_LOGS], request.remote or "", len(body), read)
         return _message(request, 200, answer_to(delivery))
 
     async def _enrich(self, request: web.Request) -> web.StreamResponse:
@@ -233,17 +270,19 @@ class HttpDoor:
         body = await self._receive(request)
 
         def read() -> tuple[Shape, Iterator[Record]]:
-            return read_body(body, self._body_keys, batch_ids(body), lines=request.content_type == NDJSON)
+            is_ndjson = request.content_type == NDJSON
+            return read_body(body, self.hall.body_keys, batch_ids(body), self._max_records, lines=is_ndjson)
 
         try:
             shape, records = read() if len(body) < _LARGE else await asyncio.to_thread(read)
         except OriginError as error:
-            raise _Refused(400, str(error)) from error
+            raise _Refused(413 if isinstance(error, TooLargeError) else 400, str(error)) from error
         response = web.StreamResponse(headers={"Content-Type": shape.content_type})
         response.enable_compression()
         await response.prepare(request)
         try:
-            await self._send(response, shape, records)
+            with self._counts.metrics["request_duration_seconds"].labels(_DOORS[_ENRICH]).time():
+                await self._send(response, shape, records)
         except Exception as error:
             # The status is sent. That the answer breaks off is what can still be said.
             if not isinstance(error, ConnectionError | TimeoutError):
@@ -255,7 +294,8 @@ class HttpDoor:
 
     async def _send(self, response: web.StreamResponse, shape: Shape, records: Iterator[Record]) -> None:
         before = shape.start
-        while batch := list(self._documents(records)):
+        pipeline = self.hall.knowledge.pipeline
+        while batch := list(_documents(pipeline, records)):
             delivery = "returned"
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -270,15 +310,6 @@ class HttpDoor:
         async with asyncio.timeout(_PATIENCE):
             await response.write_eof(shape.end)
 
-    def _documents(self, records: Iterator[Record]) -> Iterator[tuple[Enriched, bytes]]:
-        """Yield the records of a piece of the answer, and their documents."""
-        end = monotonic() + _TURN
-        for record in islice(records, _SLICE):
-            enriched = self._pipeline.process(record)
-            yield enriched, encode_json(enriched)
-            if monotonic() > end:
-                return
-
     async def _receive(self, request: web.Request) -> bytes:
         """Return a request's body, decompressed.
 
@@ -292,7 +323,7 @@ class HttpDoor:
         too_large = _Refused(413, f"the body is larger than {self._limit} bytes, the max_receive_bytes of this door")
         if (request.content_length or 0) > self._limit:
             raise too_large
-        inflater = _Inflater() if "gzip" in encoding else None
+        inflater = Inflater() if "gzip" in encoding else None
         body, received = bytearray(), 0
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -314,39 +345,38 @@ class HttpDoor:
         return bytes(body)
 
 
-class _Inflater:
-    """Inflates gzip as it comes."""
+def _documents(pipeline: Pipeline, records: Iterator[Record]) -> Iterator[tuple[Enriched, bytes]]:
+    """Yield the records of a piece of the answer, and their documents."""
+    end = monotonic() + _TURN
+    for record in islice(records, _SLICE):
+        enriched = pipeline.process(record)
+        yield enriched, encode_json(enriched)
+        if monotonic() > end:
+            return
 
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP)
-        self._members = 1
 
-    def feed(self, data: bytes, room: int) -> bytes:
-        """Return what the data inflates to, but no more than `room` bytes, at least 1.
+class _Connection(web.RequestHandler):
+    """One connection.
 
-        Raises:
-            zlib.error: it is no gzip.
-        """
-        parts = []
-        while data and room > 0:
-            if self._stream.eof:
-                self._stream = zlib.decompressobj(_GZIP)
-                self._members += 1
-            if self._members > _MEMBERS:
-                raise zlib.error(f"more than {_MEMBERS} streams, one behind the other")
-            parts.append(self._stream.decompress(data, room))
-            room -= len(parts[-1])
-            data = self._stream.unconsumed_tail or self._stream.unused_data
-        return b"".join(parts)
+    Attributes:
+        has_begun: a request has come.
+    """
 
-    def check_end(self) -> None:
-        """Make sure that nothing is missing.
+    __slots__ = ("_door", "_host", "has_begun")
 
-        Raises:
-            zlib.error: the stream breaks off.
-        """
-        if not self._stream.eof:
-            raise zlib.error("it ends too early")
+    def __init__(self, door: HttpDoor, host: str, server: web.Server) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_OPTIONS)
+        self._door = door
+        self._host = host
+        self.has_begun = False
+
+    def handle_error(self, request: web.BaseRequest, status: int = 500, *args: Any) -> web.StreamResponse:
+        """Answer what is no HTTP, and count it."""
+        if status == 400:
+            self._door.listener.refuse(self._host, "not_http", "what it says is not HTTP/1.1")
+        response = super().handle_error(request, status, *args)
+        response.headers["Server"] = "lexilog"
+        return response
 
 
 def _failure(

@@ -6,13 +6,15 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from lexilog.errors import OriginError, RelayError
 from lexilog.model import Enriched, Record
-from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery, Relay
+from lexilog.service.knowledge import Knowledge
 from lexilog.service.metrics import Counts, Key
+from lexilog.service.tracing import span
+from lexilog.service.turns import Share, Turns
 from lexilog.service.work import process_batch
 
 __all__ = ["Intake"]
@@ -33,23 +35,27 @@ class Intake:
     """Takes batches from the doors.
 
     Args:
-        pipeline: enriches.
+        knowledge: enriches.
         relay: takes the enriched records.
         counts: counts them.
+        max_pending_bytes: how much of requests may wait or be in work at once, in bytes.
 
     Attributes:
         counts: for what a door has to count itself: requests that it does not even bring here.
     """
 
-    def __init__(self, pipeline: Pipeline, relay: Relay, counts: Counts) -> None:
-        self._pipeline = pipeline
+    def __init__(self, knowledge: Knowledge, relay: Relay, counts: Counts, max_pending_bytes: int) -> None:
+        self._knowledge = knowledge
         self._relay = relay
         self.counts = counts
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._pending = Share(max_pending_bytes, "bytes (max_pending_bytes)")
+        self._turns = Turns(_AT_ONCE)
         self._under_way: set[asyncio.Task[Delivery]] = set()
         self._closed = False
 
-    async def take(self, door: str, read: Callable[[], Iterable[Record]], *, kept: bool = False) -> Delivery:
+    async def take(
+        self, door: str, client: str, size: int, read: Callable[[], Iterable[Record]], *, kept: bool = False
+    ) -> Delivery:
         """Enrich a request's records and hand them on; when this returns the next hop has them.
 
         A large request is handed on in pieces, so that memory is bounded by what came in. When a later piece fails the
@@ -57,6 +63,8 @@ class Intake:
 
         Args:
             door: the door's name, to count by.
+            client: whose request it is: turns go from client to client.
+            size: of the request, in bytes.
             read: reads the records; called when it is their turn, so that until then they are only bytes.
             kept: the door keeps the records when they are not taken, and brings them again itself: a failure is not
                 counted then.
@@ -67,8 +75,17 @@ class Intake:
         """
         if self._closed:
             raise RelayError("the server stops")
+        metrics = self.counts.metrics
+        with self._pending.hold(client, size), metrics["request_duration_seconds"].labels(door).time():
+            metrics["pending_bytes"].inc(size)
+            try:
+                return await self._take(door, client, read, kept=kept)
+            finally:
+                metrics["pending_bytes"].dec(size)
+
+    async def _take(self, door: str, client: str, read: Callable[[], Iterable[Record]], *, kept: bool) -> Delivery:
         done: Counter[Key] = Counter()
-        task = asyncio.create_task(self._pass_on(door, read, done))
+        task = asyncio.create_task(self._pass_on(door, client, read, done))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
@@ -93,20 +110,34 @@ class Intake:
         self.counts.add_all(done)
         return delivery
 
-    async def _pass_on(self, door: str, read: Callable[[], Iterable[Record]], done: Counter[Key]) -> Delivery:
+    async def _pass_on(
+        self, door: str, client: str, read: Callable[[], Iterable[Record]], done: Counter[Key]
+    ) -> Delivery:
         """Enrich records and hand them on when it is their turn; what became of each is in `done`."""
-        deliveries = []
-        async with self._turns:
-            await self._relay.check()
-            records = iter(read())
-            while batch := await process_batch(self._pipeline, _piece(records)):
+        deliveries: list[Delivery] = []
+        pipeline = self._knowledge.pipeline
+        duration = self.counts.metrics["enrich_duration_seconds"].labels(door)
+        records: Iterator[Record] | None = None
+        following: tuple[Record, ...] = ()
+        while records is None or following:
+            # Others have their turn after each piece.
+            async with self._turns.turn(client):
+                await self._relay.check()
+                records = records or iter(read())
+                with span("lexilog.enrich"), duration.time():
+                    batch = await process_batch(pipeline, _piece(chain(following, records)))
+                if not batch:
+                    break
                 # Until they are delivered they are nowhere but with their sender.
                 keys = [self.counts.key(door, enriched, "returned") for enriched in batch]
                 done.update(keys)
                 delivery = await self._relay.deliver(batch)
+                self.counts.note_unknown(batch)
                 done.subtract(keys)
                 done.update(_fates(keys, batch, delivery))
                 deliveries.append(delivery)
+                # What has been delivered as a whole waits for no other turn.
+                following = tuple(islice(records, 1))
         return Delivery.sum(deliveries)
 
     def _count_returned(self, door: str, done: Counter[Key]) -> None:

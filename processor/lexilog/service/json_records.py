@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from lexilog.errors import OriginError
+from lexilog.errors import OriginError, TooLargeError
 from lexilog.forward.wire import MOST_VALUES
 from lexilog.model import Record
 from lexilog.otlp.as_json import parse_json
@@ -24,8 +24,6 @@ __all__ = ["NDJSON", "Shape", "read_body"]
 
 NDJSON = "application/x-ndjson"
 _JSON = "application/json"
-# Elements of an array.
-_MOST_RECORDS = 1_000_000
 # Lines that are looked at to find out whether a body is NDJSON.
 _LOOK = 1000
 _BLANK = b" \t\r\n"
@@ -72,7 +70,7 @@ class _Odd(NamedTuple):
 
 
 def read_body(
-    body: bytes, body_keys: Sequence[str], ids: Iterator[str], *, lines: bool
+    body: bytes, body_keys: Sequence[str], ids: Iterator[str], most: int, *, lines: bool
 ) -> tuple[Shape, Iterator[Record]]:
     """Return the shape of the answer, and the records that a body holds, in order; each is read when it is asked for.
 
@@ -80,20 +78,24 @@ def read_body(
         body: the body.
         body_keys: where the line stands in a record that is a map.
         ids: an id for each record.
+        most: how many elements an array may have; lines are read one after the other, and need no bound.
         lines: it is said to be NDJSON; else it is taken for that only where it is not one JSON value.
 
     Raises:
         OriginError: there is no record in it.
+        TooLargeError: there are too many.
     """
-    shape, texts = _texts(body, lines=lines)
+    shape, texts = _texts(body, most, lines=lines)
     return shape, (_to_record(text, body_keys, next(ids)) for text in texts)
 
 
-def _texts(body: bytes, *, lines: bool) -> tuple[Shape, Iterable[bytes]]:
+def _texts(body: bytes, most: int, *, lines: bool) -> tuple[Shape, Iterable[bytes]]:
     """Return the texts that each hold one record."""
     if not lines:
         try:
-            return _texts_of(body.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK))
+            return _texts_of(body.removeprefix(_BYTE_ORDER_MARK).strip(_BLANK), most)
+        except TooLargeError:
+            raise
         except OriginError as error:
             if all(isinstance(_read(line), _Odd) for line in islice(_lines(body), _LOOK)):
                 raise OriginError(f"{error}; {_EXPECTED}") from error
@@ -102,12 +104,14 @@ def _texts(body: bytes, *, lines: bool) -> tuple[Shape, Iterable[bytes]]:
     return _LINES, _lines(body)
 
 
-def _texts_of(body: bytes) -> tuple[Shape, Iterable[bytes]]:
+def _texts_of(body: bytes, most: int) -> tuple[Shape, Iterable[bytes]]:
     if body.startswith(b"["):
         count = 0
         for count, text in enumerate(_elements(body), 1):
-            if count > _MOST_RECORDS:
-                raise OriginError(f"more than {_MOST_RECORDS} records in an array: send fewer at once, or NDJSON")
+            if count > most:
+                raise TooLargeError(
+                    f"more than {most} records in an array, the max_records of this door: send fewer at once, or NDJSON"
+                )
             _check(text)
         return (_ARRAY if count else _EMPTY_ARRAY), _elements(body)
     _check(body)

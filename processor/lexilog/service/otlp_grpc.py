@@ -7,23 +7,22 @@ when, because agents keep what was refused so, and drop it on most other codes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
-import grpc.aio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-from lexilog.errors import OriginError, RelayError
-from lexilog.otlp import SERVICE
+from lexilog.model import Record
 from lexilog.otlp.decode import read_records, read_request
+from lexilog.service.door import at_most
 from lexilog.service.ids import batch_ids
 from lexilog.service.intake import Intake
-from lexilog.service.otlp_answer import answer_to, status_of
+from lexilog.service.otlp_answer import answer_to
 
-__all__ = ["OtlpDoor"]
+__all__ = ["DOOR", "OtlpDoor"]
 
-_DOOR = "otlp"
+DOOR = "otlp"
 # Seconds that a stop waits for calls that have been called off.
 _PATIENCE = 5.0
 
@@ -34,43 +33,42 @@ class OtlpDoor:
     Args:
         intake: takes the records.
         body_keys: where the line stands when a body is a map.
+        max_records: how many records a request may hold.
+        host_of: returns who calls.
     """
 
-    def __init__(self, intake: Intake, body_keys: Sequence[str]) -> None:
+    def __init__(
+        self, intake: Intake, body_keys: Sequence[str], max_records: int, host_of: Callable[[Any], str]
+    ) -> None:
         self._intake = intake
         self._body_keys = tuple(body_keys)
+        self._max_records = max_records
+        self._host_of = host_of
         self._calls: set[asyncio.Task[Any]] = set()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Return the handler to register. It takes the raw message, so that odd text does not refuse it."""
-        export: Any = grpc.unary_unary_rpc_method_handler(
-            self.export,
-            request_deserializer=None,
-            response_serializer=ExportLogsServiceResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"Export": export})
+    def methods(self) -> dict[str, Any]:
+        """Return the methods by name. They take the raw message, so that odd text does not refuse it."""
+        serialize = ExportLogsServiceResponse.SerializeToString
+        return {"Export": grpc.unary_unary_rpc_method_handler(self.export, None, serialize)}
 
     async def close(self) -> None:
         """Wait for calls that the server has called off: gRPC complains of those that outlive it."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=_PATIENCE)
 
-    async def export(
-        self, data: bytes, context: grpc.aio.ServicerContext[bytes, ExportLogsServiceResponse]
-    ) -> ExportLogsServiceResponse:
-        """Enrich and hand on a request; see the module's text for the answers."""
+    async def export(self, data: bytes, context: Any) -> ExportLogsServiceResponse:
+        """Enrich and hand on a request.
+
+        Raises:
+            OriginError: it is none, or too large.
+            RelayError: not every record has been confirmed.
+        """
         call = asyncio.current_task()
         if call:
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        try:
-            delivery = await self._intake.take(
-                _DOOR, lambda: read_records(read_request(data), self._body_keys, batch_ids(data))
-            )
-        except OriginError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, status_of(error).message)
-        except RelayError as error:
-            status = status_of(error)
-            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-            await context.abort(grpc.StatusCode.UNAVAILABLE, status.message)
-        return answer_to(delivery)
+
+        def read() -> Iterator[Record]:
+            return read_records(at_most(self._max_records, read_request(data)), self._body_keys, batch_ids(data))
+
+        return answer_to(await self._intake.take(DOOR, self._host_of(context), len(data), read))

@@ -3,77 +3,96 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 from collections.abc import Iterator
-from typing import Protocol
+from pathlib import Path
 
-from lexilog.pipeline import Pipeline
 from lexilog.relay import Relay
+from lexilog.service.door import Door, Hall
 from lexilog.service.forward import ForwardDoor
 from lexilog.service.grpc_server import GrpcServer
 from lexilog.service.http import HttpDoor
 from lexilog.service.intake import Intake
-from lexilog.service.make import make_pipeline, make_router
+from lexilog.service.knowledge import Knowledge
+from lexilog.service.make import make_router
 from lexilog.service.metrics import Counts
+from lexilog.service.ports import Ports
+from lexilog.service.reload import Reloader
 from lexilog.service.settings import Settings
+from lexilog.service.status import Status
 
 __all__ = ["Server"]
 
-_log = logging.getLogger(__name__)
-
-
-class _Door(Protocol):
-    port: int
-
-    async def start(self) -> None: ...
-
-    async def stop(self, grace: float) -> None: ...
+# Seconds, behind the grace, for those who are told that it is over.
+_LAST_WORDS = 2.0
 
 
 class Server:
-    """One server; `start` it, and `stop` it.
+    """The doors of one process and everything behind them; `start` it, and `stop` it.
 
     Args:
         settings: what it is told.
-        pipeline: enriches; by default the one that the settings describe does.
+        settings_file: where that stands; it is watched.
         relay: the way out; by default those that the settings name.
+        status: what it says of itself.
+
+    Attributes:
+        counts: everything that is counted.
+        status: what it says of itself.
 
     Raises:
         SettingsError: a setting is wrong.
         CatalogError: a catalogue is damaged.
     """
 
-    def __init__(self, settings: Settings, *, pipeline: Pipeline | None = None, relay: Relay | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        settings_file: Path | None = None,
+        relay: Relay | None = None,
+        status: Status | None = None,
+    ) -> None:
         self.settings = settings
         self.counts = Counts()
-        self._relay = relay or (make_router(settings) if settings.relays else None)
-        self._pipeline = pipeline or make_pipeline(settings)
-        self._intake = Intake(self._pipeline, self._relay, self.counts) if self._relay else None
-        self._doors = dict(self._make_doors())
-        self._started: list[_Door] = []
+        self.status = status or Status()
+        self._relay = relay or (make_router(settings, self.counts.metrics) if settings.relays else None)
+        knowledge = Knowledge(settings, self.counts.metrics)
+        intake = None
+        if self._relay:
+            intake = Intake(knowledge, self._relay, self.counts, settings.max_pending_bytes)
+        self._intake = intake
+        hall = Hall(knowledge, intake, self.counts, settings.body_keys)
+        self._doors = {door.name: door for door in self._make_doors(hall)}
+        self._reloader = Reloader(
+            [knowledge, *(one for door in self._doors.values() for one in door.reloadables())],
+            settings.reload_seconds,
+            self.status,
+            self.counts.metrics,
+            settings_file=settings_file,
+        )
+        self._ports = Ports()
+        self._started: list[Door] = []
 
-    def _make_doors(self) -> Iterator[tuple[str, _Door]]:
-        doors, keys = self.settings.doors, self.settings.body_keys
+    def _make_doors(self, hall: Hall) -> Iterator[Door]:
+        doors = self.settings.doors
         if doors.grpc:
-            yield "grpc", GrpcServer(doors.grpc, self._pipeline, self._intake, self.counts, keys)
+            yield GrpcServer(doors.grpc, hall)
         if doors.http:
-            yield (
-                "http",
-                HttpDoor(
-                    doors.http.listen, doors.http.max_receive_bytes, keys, self._pipeline, self._intake, self.counts
-                ),
-            )
-        if doors.forward and self._intake:
-            door = doors.forward
-            yield "forward", ForwardDoor(door.listen, door.max_receive_bytes, door.shared_key, keys, self._intake)
+            yield HttpDoor(doors.http, hall)
+        if doors.forward and hall.intake:
+            yield ForwardDoor(doors.forward, hall, hall.intake)
 
     @property
     def ports(self) -> dict[str, int]:
         """The port that each door is bound to."""
-        return {name: door.port for name, door in self._doors.items()}
+        return self._ports.numbers
 
-    async def start(self) -> None:
+    async def start(self, *, listen: bool = True) -> None:
         """Open the relays, then the doors.
+
+        Args:
+            listen: bind the ports of the settings; else connections come by `take` alone.
 
         Raises:
             SettingsError: a relay or an address cannot be used.
@@ -82,33 +101,41 @@ class Server:
             if self._relay:
                 await self._relay.open()
             for door in self._doors.values():
-                await door.start()
                 self._started.append(door)
+                await door.start()
+            if listen:
+                self._ports.bind(self.settings.doors)
+                self._ports.accept(self.take)
         except BaseException:
             await self.stop()
             raise
+        self._reloader.start()
+        self.status.set_ready(ready=True)
+
+    async def take(self, door: str, connection: socket.socket) -> None:
+        """Take a connection that has been accepted elsewhere."""
+        await self._doors[door].listener.take(connection)
+
+    def reload(self) -> None:
+        """Read catalogues, certificates and tokens anew."""
+        self._reloader.now()
 
     async def stop(self) -> None:
-        """Take no more requests, finish those in flight within the grace, and let go of ports and relays."""
-        await asyncio.gather(*(door.stop(self.settings.grace) for door in self._started))
-        self._started.clear()
+        """Take no more requests, finish those in flight within the grace, and let go of ports and relays.
+
+        What is not finished then is answered UNAVAILABLE.
+        """
+        self.status.set_ready(ready=False)
+        await self._reloader.stop()
+        await self._ports.close()
+        for door in self._started:
+            await door.listener.close()
+        doors = [asyncio.create_task(door.stop(self.settings.grace + _LAST_WORDS)) for door in self._started]
+        if doors:
+            await asyncio.wait(doors, timeout=self.settings.grace)
         if self._intake:
             await self._intake.close()
+        await asyncio.gather(*doors)
+        self._started.clear()
         if self._relay:
             await self._relay.close()
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Start, serve until `stopping` is set, and stop.
-
-        Raises:
-            SettingsError: a relay or an address cannot be used.
-        """
-        await self.start()
-        for name, door in self._doors.items():
-            host: str = getattr(self.settings.doors, name).listen.rpartition(":")[0]
-            _log.info("%s: listening on %s:%d", name, host, door.port)
-        _log.info("relays: %s", ", ".join(self.settings.relays) or "none; records are only answered")
-        await stopping.wait()
-        _log.info("stopping")
-        await self.stop()
-        _log.info("stopped; records: %s", self.counts.summary())

@@ -22,7 +22,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from lexilog import OriginError, Pipeline, document
 from lexilog.model import Record
-from lexilog.otlp.as_json import parse_json, read_json_records
+from lexilog.otlp.as_json import parse_json, read_json_request
 from lexilog.otlp.decode import OtlpOrigin, read_records, read_request
 from lexilog.otlp.encode import RequestBuilder
 from lexilog.otlp.values import set_any
@@ -115,7 +115,7 @@ def _request(*records: Any) -> bytes:
 
 
 def _read(data: bytes) -> list[Record]:
-    return list(read_json_records(data))
+    return list(read_records(read_json_request(data)))
 
 
 def _origin(record: Record) -> OtlpOrigin:
@@ -256,7 +256,7 @@ def test_json_and_protobuf_are_the_same_records(bodies: list[Any], attributes: d
 def test_one_odd_record_costs_no_other(odd: Any, problem: str, pipeline: Pipeline) -> None:
     """It passes as its own text and says what is wrong with it."""
     good = {"body": {"stringValue": LINE}}
-    before, found, after = pipeline.process_all(read_json_records(_request(good, odd, good)))
+    before, found, after = pipeline.process_all(_read(_request(good, odd, good)))
     assert before.match
     assert after.match
     assert found.reason == "invalid_record"
@@ -270,7 +270,7 @@ def test_one_odd_record_costs_no_other(odd: Any, problem: str, pipeline: Pipelin
 
 def test_what_is_unread_can_be_relayed(pipeline: Pipeline) -> None:
     """The record that stands for an odd one leaves like any other, beside its neighbours, in a request that parses."""
-    batch = pipeline.process_all(read_json_records(_request({"body": 5}, {"body": {"stringValue": LINE}})))
+    batch = pipeline.process_all(_read(_request({"body": 5}, {"body": {"stringValue": LINE}})))
     builder = RequestBuilder(shape="attributes", style="dotted", max_bytes=1_000_000)
     assert [builder.add(enriched) for enriched in batch] == [None, None]
     full = builder.rest()
@@ -427,14 +427,15 @@ def test_a_request_without_records(data: bytes) -> None:
 def test_ids() -> None:
     """Each record has the next id, whether it can be read or not."""
     data = _request({"body": {"stringValue": "a"}}, 5, {"body": {"stringValue": "b"}})
-    found = list(read_json_records(data, ids=iter("xyz")))
+    found = list(read_records(read_json_request(data), ids=iter("xyz")))
     assert [record.id for record in found] == ["x", "y", "z"]
 
 
 def test_body_keys() -> None:
     """Where the line stands in a map is as in protobuf."""
     pairs = [{"key": "text", "value": {"stringValue": LINE}}, {"key": "n", "value": {"intValue": 1}}]
-    [record] = read_json_records(_request({"body": {"kvlistValue": {"values": pairs}}}), ["text"])
+    data = _request({"body": {"kvlistValue": {"values": pairs}}})
+    [record] = read_records(read_json_request(data), ["text"])
     assert (record.line, record.line_key, record.fields["n"]) == (LINE, "text", 1)
 
 

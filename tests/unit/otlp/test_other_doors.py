@@ -17,7 +17,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from lexilog import Pipeline, Record
 from lexilog.forward.codec import read_entry
-from lexilog.otlp.as_json import read_json_records
+from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import BODY_KEYS, read_records, read_request
 from lexilog.otlp.encode import AttributeStyle, RequestBuilder, Shape, request_as_it_came
 from lexilog.otlp.values import from_any, from_pairs, set_any
@@ -271,7 +271,7 @@ def test_however_deep_a_door_lets_it_in(steps: list[str], known: bool) -> None:
     _any_value(value, second.attributes.add(key="x").value)
     records = [
         *read_records(read_request(request.SerializeToString())),
-        *read_json_records(json.dumps(in_json).encode()),
+        *read_records(read_json_request(json.dumps(in_json).encode())),
         _forward({"log": line, "x": value}),
         Record(line=line, fields={"x": value}),
     ]

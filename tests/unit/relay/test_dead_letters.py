@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from lexilog import Enriched, LexilogError, OriginError, Pipeline, Record, RelayError, SettingsError, document
 from lexilog.forward.codec import read_entry
 from lexilog.model import Place
-from lexilog.otlp.as_json import read_json_records
+from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import BODY_KEYS, OtlpOrigin, read_records, read_request
 from lexilog.otlp.encode import request_as_it_came
 from lexilog.otlp.values import set_any
@@ -176,7 +176,9 @@ def test_what_a_door_could_not_read_is_kept(came_by: str, path: Path, pipeline: 
         "otlp": lambda: read_records(
             read_request(request.SerializeToString().replace(b"*\x04\n\x02@@", b"*\x04\n\x09@@"))
         ),
-        "otlp json": lambda: read_json_records(b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"zz"}]}]}]}'),
+        "otlp json": lambda: read_records(
+            read_json_request(b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"zz"}]}]}]}')
+        ),
         "forward": lambda: [read_entry("t", msgpack.packb([1, "no map"]), BODY_KEYS, None)],
         "none": lambda: [Record(line="x", problem="no record: \udcff")],
     }

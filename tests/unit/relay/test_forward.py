@@ -16,6 +16,7 @@ import msgpack
 import pytest
 
 import forward_double
+from doors import OpenDoor, hall
 from forward_double import ForwardDouble
 from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
 from lexilog.forward.codec import read_entry
@@ -24,8 +25,7 @@ from lexilog.relay.forward import ForwardRelay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.relay.settings import ForwardSettings
 from lexilog.service.forward import ForwardDoor
-from lexilog.service.intake import Intake
-from lexilog.service.metrics import Counts
+from lexilog.service.settings import ForwardDoorSettings
 
 KEY = "the-key-of-the-test"
 LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
@@ -294,7 +294,9 @@ def test_our_relay_and_our_door_understand_each_other(
 
     async def run() -> None:
         memory = MemoryRelay()
-        door = ForwardDoor("127.0.0.1:0", 1 << 20, key, ("log",), Intake(pipeline, memory, Counts()))
+        behind = hall(pipeline, memory, keys=("log",))
+        assert behind.intake
+        door = OpenDoor(ForwardDoor(ForwardDoorSettings(shared_key=key), behind, behind.intake))
         await door.start()
         relay = _relay(f"127.0.0.1:{door.port}", compression=compression, shared_key=key)
         await relay.open()

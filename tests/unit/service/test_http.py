@@ -23,15 +23,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
-from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError, encode_json
+from doors import OpenDoor, hall
+from lexilog import Enriched, Pipeline, Record, RelayError, encode_json
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import http as http_module
 from lexilog.service import json_records
 from lexilog.service.http import HttpDoor
 from lexilog.service.ids import batch_ids
-from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts, Key
+from lexilog.service.settings import HttpDoorSettings
 
 LINE = "<30>Aug  3 10:18:44 srx1 kmd[1]: KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
 KEYS = ("log", "message", "MESSAGE")
@@ -54,7 +55,7 @@ class OneAnswer(Relay):
 class Peer:
     """A door and a client of it."""
 
-    def __init__(self, door: HttpDoor, counts: Counts, session: aiohttp.ClientSession) -> None:
+    def __init__(self, door: OpenDoor, counts: Counts, session: aiohttp.ClientSession) -> None:
         self.door = door
         self.counts = counts
         self._session = session
@@ -66,15 +67,22 @@ class Peer:
         async with self._session.request(method, url, data=body, headers=headers or {}) as answer:
             return answer, await answer.read()
 
+    def refused(self, reason: str) -> float | None:
+        return self.counts.metrics.registry.get_sample_value(
+            "lexilog_refused_total", {"door": "http", "reason": reason}
+        )
+
     def counted(self) -> set[tuple[str, str, str, int]]:
         return {(key.door, key.outcome, key.delivery, count) for key, count in self.counts.items()}
 
 
 @asynccontextmanager
-async def _peer(pipeline: Pipeline, relay: Relay | None = None, limit: int = 1_000_000) -> AsyncIterator[Peer]:
+async def _peer(
+    pipeline: Pipeline, relay: Relay | None = None, limit: int = 1_000_000, **told: Any
+) -> AsyncIterator[Peer]:
     counts = Counts()
-    intake = Intake(pipeline, relay, counts) if relay else None
-    door = HttpDoor("127.0.0.1:0", limit, KEYS, pipeline, intake, counts)
+    settings = HttpDoorSettings(max_receive_bytes=limit, **told)
+    door = OpenDoor(HttpDoor(settings, hall(pipeline, relay, counts, KEYS)))
     await door.start()
     try:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -276,7 +284,7 @@ BOMB = gzip.compress(bytes(50_000_000))
         (b"", JSON | GZIP, 400, "ends too early"),
         (_json("a"), JSON | GZIP, 400, "no sound gzip"),
         (gzip.compress(_json("a"))[:-6] + b"123456", JSON | GZIP, 400, "no sound gzip"),
-        (gzip.compress(b"") * 1001, PROTOBUF | GZIP, 400, "more than 1000 streams"),
+        (gzip.compress(b"") * 1600, PROTOBUF | GZIP, 400, "too many streams"),
         (_json("a"), JSON | {"Content-Encoding": "zstd"}, 415, "zstd is not known: send gzip"),
         (_json("a"), JSON | {"Content-Encoding": "deflate"}, 415, "deflate is not known"),
         (_json("a"), {"Content-Type": "text/plain"}, 415, "text/plain is not known: send application/x-protobuf"),
@@ -300,6 +308,7 @@ def test_requests_that_are_refused(
                 assert problem in json.loads(content)["message"]
             unknown = headers.get("Content-Encoding") in ("zstd", "deflate")
             assert answer.headers.get("Accept-Encoding") == ("gzip" if unknown else None)
+            assert peer.refused("too_large") == (1 if status == 413 else None)
             assert peer.counted() == {("otlp_http", "unread", "refused", 1)}
             answer, _ = await peer.ask("/v1/logs", _json("a"), JSON)
             assert answer.status == 200
@@ -366,6 +375,27 @@ def test_other_methods_and_paths(method: str, path: str, status: int, pipeline: 
             assert peer.counted() == set()
 
     asyncio.run(run())
+
+
+def test_who_has_no_token_hears_so_everywhere(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    """401 says how to bring one, whether there is something at that path or not; nothing is looked at before."""
+    token = "0123456789abcdef-token"
+
+    async def run() -> None:
+        async with _peer(pipeline, MemoryRelay(), tokens=(token,)) as peer:
+            for path in ("/v1/logs", "/v1/enrich", "/", "/metrics"):
+                answer, _ = await peer.ask(path, _json("a"), JSON | {"Authorization": "Bearer another"})
+                assert (answer.status, answer.headers.get("WWW-Authenticate")) == (401, "Bearer")
+            assert peer.counted() == {("otlp_http", "unread", "refused", 1), ("http", "unread", "refused", 1)}
+            assert peer.refused("token") == 4
+            answer, _ = await peer.ask("/", headers={"X-API-Key": token})
+            assert answer.status == 404
+            answer, _ = await peer.ask("/v1/enrich", b'"a"', {"Authorization": f"Bearer {token}"})
+            assert answer.status == 200
+
+    asyncio.run(run())
+    assert not any(record.exc_info for record in caplog.records)
+    assert token not in caplog.text
 
 
 def test_no_relay(pipeline: Pipeline) -> None:
@@ -823,26 +853,6 @@ def test_stop_does_not_wait_for_ever(pipeline: Pipeline, monkeypatch: pytest.Mon
     asyncio.run(run())
 
 
-def test_an_address_that_cannot_be_bound(pipeline: Pipeline) -> None:
-    """The error names the setting and the address."""
-
-    async def run() -> None:
-        async with _peer(pipeline) as peer:
-            listen = f"127.0.0.1:{peer.door.port}"
-            second = HttpDoor(listen, 1000, KEYS, pipeline, None, Counts())
-            with pytest.raises(SettingsError, match=rf"doors\.http\.listen: {listen}: cannot be bound"):
-                await second.start()
-            await second.stop(0)
-        with pytest.raises(SettingsError, match=r"doors\.http\.listen: 'nowhere' is no HOST:PORT"):
-            await HttpDoor("nowhere", 1000, KEYS, pipeline, None, Counts()).start()
-        # No name has an empty label; IDNA takes this for a full stop too.
-        for listen in ("a..b:4317", "a\u3002\u3002b:4317"):
-            with pytest.raises(SettingsError, match=r"doors\.http\.listen: "):
-                await HttpDoor(listen, 1000, KEYS, pipeline, None, Counts()).start()
-
-    asyncio.run(run())
-
-
 @pytest.mark.parametrize("depth", range(960, 1000, 3))
 def test_the_depth_at_which_nesting_is_too_deep_is_none_that_breaks_an_answer(depth: int, pipeline: Pipeline) -> None:
     """Reading may just succeed where writing fails; each record has its document all the same."""
@@ -872,17 +882,19 @@ def test_lines_of_many_values_in_all_are_lines(pipeline: Pipeline) -> None:
     asyncio.run(run())
 
 
-def test_an_array_of_countless_records_is_refused(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says how many may be in one."""
-    monkeypatch.setattr(json_records, "_MOST_RECORDS", 3)
+def test_an_array_of_countless_records_is_refused(pipeline: Pipeline) -> None:
+    """The error says how many may be in one; lines need no such bound."""
 
     async def run() -> None:
-        async with _peer(pipeline) as peer:
+        async with _peer(pipeline, max_records=3) as peer:
             answer, content = await peer.ask("/v1/enrich", b"[1,1,1,1]", JSON)
-            assert answer.status == 400
+            assert answer.status == 413
+            assert peer.counted() == {("http", "unread", "refused", 1)}
             assert "more than 3 records in an array" in json.loads(content)["error"]
             answer, content = await peer.ask("/v1/enrich", b"[1,1,1]", JSON)
             assert (answer.status, len(json.loads(content))) == (200, 3)
+            answer, content = await peer.ask("/v1/enrich", b"1\n1\n1\n1\n", NDJSON)
+            assert (answer.status, len(content.splitlines())) == (200, 4)
 
     asyncio.run(run())
 
@@ -892,7 +904,7 @@ def test_records_are_read_when_it_is_their_turn() -> None:
     body = b"[" + b",".join([b'[[],[],[],[],[],[],[],[],["x"]]'] * 3_000) + b"]"
     tracemalloc.start()
     try:
-        _, records = json_records.read_body(body, KEYS, batch_ids(body), lines=False)
+        _, records = json_records.read_body(body, KEYS, batch_ids(body), 3_000, lines=False)
         count = sum(1 for _ in records)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from doors import intake
 from lexilog import Enriched, OriginError, Pipeline, Record, RelayError
 from lexilog.relay import Delivery, Refusal
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import intake as intake_module
-from lexilog.service.intake import Intake
 from lexilog.service.metrics import Counts
 
 KNOWN = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
+CLIENT = "192.0.2.1"
+SIZE = 100
 
 
 def _read() -> list[Record]:
@@ -40,13 +42,13 @@ def _take(pipeline: Pipeline, relay: MemoryRelay) -> tuple[Any, dict[tuple[str, 
     counts = Counts()
 
     async def run() -> Any:
-        intake = Intake(pipeline, relay, counts)
+        taker = intake(pipeline, relay, counts)
         try:
-            return await intake.take("door", _read)
+            return await taker.take("door", CLIENT, SIZE, _read)
         except RelayError as error:
             return error
         finally:
-            await intake.close()
+            await taker.close()
 
     answer = asyncio.run(run())
     return answer, {(key.outcome, key.reason, key.delivery): count for key, count in counts.items()}
@@ -105,7 +107,7 @@ def test_a_request_that_cannot_be_read_is_refused(pipeline: Pipeline) -> None:
 
     async def run() -> None:
         with pytest.raises(OriginError, match="no request"):
-            await Intake(pipeline, MemoryRelay(), counts).take("door", read)
+            await intake(pipeline, MemoryRelay(), counts).take("door", CLIENT, SIZE, read)
 
     asyncio.run(run())
     assert counts.items() == [(("door", "", "unread", "request", "refused"), 1)]
@@ -121,8 +123,8 @@ def test_a_sender_that_goes_calls_its_batch_off(pipeline: Pipeline) -> None:
             return await super().deliver(batch)
 
     async def run() -> None:
-        intake = Intake(pipeline, Stuck(), counts)
-        gone = [asyncio.create_task(intake.take("door", _read)) for _ in range(4)]
+        taker = intake(pipeline, Stuck(), counts)
+        gone = [asyncio.create_task(taker.take("door", CLIENT, SIZE, _read)) for _ in range(4)]
         await asyncio.sleep(0.05)
         for task in gone:
             task.cancel()
@@ -130,7 +132,7 @@ def test_a_sender_that_goes_calls_its_batch_off(pipeline: Pipeline) -> None:
             isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*gone, return_exceptions=True)
         )
         stuck.set()
-        await intake.take("door", _read)
+        await taker.take("door", CLIENT, SIZE, _read)
 
     asyncio.run(run())
     found = {(key.reason, key.delivery): count for key, count in counts.items()}
@@ -148,14 +150,14 @@ def test_a_stop_gives_every_batch_back(pipeline: Pipeline) -> None:
             raise AssertionError
 
     async def run() -> None:
-        intake = Intake(pipeline, Stuck(), Counts())
-        task = asyncio.create_task(intake.take("door", _read))
+        taker = intake(pipeline, Stuck())
+        task = asyncio.create_task(taker.take("door", CLIENT, SIZE, _read))
         await asyncio.sleep(0.05)
-        await intake.close()
+        await taker.close()
         with pytest.raises(RelayError, match="stops"):
             await task
         with pytest.raises(RelayError, match="stops"):
-            await intake.take("door", _read)
+            await taker.take("door", CLIENT, SIZE, _read)
 
     asyncio.run(run())
 
@@ -202,8 +204,25 @@ def test_what_the_door_keeps_is_not_returned(pipeline: Pipeline) -> None:
     counts = Counts()
 
     async def run() -> None:
+        taker = intake(pipeline, Says(RelayError("away")), counts)
         with pytest.raises(RelayError):
-            await Intake(pipeline, Says(RelayError("away")), counts).take("door", _read, kept=True)
+            await taker.take("door", CLIENT, SIZE, _read, kept=True)
 
     asyncio.run(run())
     assert counts.items() == []
+
+
+def test_what_is_delivered_does_not_wait_for_another_turn(pipeline: Pipeline) -> None:
+    """A next hop that goes away behind a request's last record does not send back what it has taken."""
+    checks = iter([None, RelayError("away")])
+
+    class GoesAway(MemoryRelay):
+        async def check(self) -> None:
+            if problem := next(checks):
+                raise problem
+
+    relay = GoesAway()
+    answer, counts = _take(pipeline, relay)
+    assert answer == Delivery()
+    assert len(relay.records) == 3
+    assert {delivery for _, _, delivery in counts} == {"relayed"}

@@ -1,0 +1,274 @@
+"""The ports: connections are accepted, bounded in number, encrypted and counted here, before a door sees them.
+
+gRPC's own server tells nobody of a failed handshake, and has no limit on connections. So all ports are opened here, and
+it sits behind one of them (`lexilog.service.grpc_server`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from lexilog.errors import SettingsError
+from lexilog.service.metrics import Counts
+from lexilog.service.settings import DoorSettings, read_address
+
+__all__ = ["Listener", "accept", "bind"]
+
+# Connections that the system keeps until they are accepted.
+_BACKLOG = 1024
+# Seconds for a TLS handshake.
+_HANDSHAKE = 10.0
+# Seconds until another attempt, where the system has no room for one more connection.
+_PAUSE = 1.0
+# Seconds of silence until the system asks, seconds between two questions, and how many go unanswered.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# How OpenSSL says that what came is not TLS.
+_NOT_TLS = (
+    "HTTP_REQUEST",
+    "WRONG_VERSION_NUMBER",
+    "HTTPS_PROXY_REQUEST",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH_TOO_LONG",
+)
+
+_log = logging.getLogger(__name__)
+_Protocol = asyncio.Protocol
+
+
+def bind(listen: str, what: str) -> list[socket.socket]:
+    """Open an address, on every IP version that it has.
+
+    Args:
+        listen: host and port; port 0 is any that is free, an empty host every address of this machine.
+        what: what errors call it.
+
+    Raises:
+        SettingsError: the address cannot be bound.
+    """
+    host, port = read_address(listen, what)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ):
+            one = socket.socket(family, kind, protocol)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Every IP version gets the same port, where any will do.
+            one.bind((address[0], sockets[0].getsockname()[1] or port, *address[2:]))
+            one.listen(_BACKLOG)
+            one.setblocking(False)
+    except (OSError, UnicodeError) as error:
+        for one in sockets:
+            one.close()
+        why = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{what}: {listen}: cannot be bound: {why}") from error
+    return sockets
+
+
+async def accept(listening: socket.socket, take: Callable[[socket.socket], Awaitable[None]]) -> None:
+    """Accept connections and hand each on, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, _ = await loop.sock_accept(listening)
+        except OSError as error:
+            # Other errors are of a connection that has gone before it was accepted.
+            if error.errno in _NO_ROOM:
+                _log.error("connections cannot be accepted: %s; raise the limit of open files", error.strerror)
+                await asyncio.sleep(_PAUSE)
+            continue
+        await take(connection)
+
+
+class Listener:
+    """Lets connections in to a door, or not.
+
+    Args:
+        port: the port's name in the settings.
+        settings: its limits.
+        make: makes the protocol of a connection from a host. Where there is a silence its `has_begun` tells whether the
+            client has said what the door understands.
+        counts: counts what is not let in.
+        context: returns how to encrypt now; None for plain text.
+        silence: seconds that a client has for that; 0 for as long as it likes.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        settings: DoorSettings,
+        make: Callable[[str], _Protocol],
+        counts: Counts,
+        *,
+        context: Callable[[], ssl.SSLContext | None] = lambda: None,
+        silence: float = 0,
+    ) -> None:
+        self._port = port
+        self._settings = settings
+        self._make = make
+        self._counts = counts
+        self._context = context
+        self._silence = silence
+        self._hosts: Counter[str] = Counter()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._open = counts.metrics["connections"].labels(port)
+        self._bytes = counts.metrics["received_bytes"].labels(port)
+
+    async def take(self, connection: socket.socket) -> None:
+        """Let a connection in, unless there are too many; what it says is the door's from then on."""
+        host = _host(connection)
+        problem = self._problem(host)
+        if problem:
+            self.refuse(host, *problem)
+            connection.close()
+            return
+        _keep_alive(connection)
+        self._hosts[host] += 1
+        self._open.inc()
+        task = asyncio.create_task(self._begin(connection, host))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    def _problem(self, host: str) -> tuple[str, str] | None:
+        if self._hosts.total() >= self._settings.max_connections:
+            return "connections", f"{self._settings.max_connections} are open, which is max_connections"
+        if self._hosts[host] >= self._settings.max_connections_per_host:
+            most = self._settings.max_connections_per_host
+            return "connections_per_host", f"it has {most} open, which is max_connections_per_host"
+        return None
+
+    def refuse(self, host: str, reason: str, text: str) -> None:
+        """Count a connection that is not let in, and say so."""
+        self._counts.refuse(self._port, reason)
+        _log.warning("%s: a connection from %s is not let in: %s", self._port, host, text)
+
+    async def _begin(self, connection: socket.socket, host: str) -> None:
+        watched = _Watched(self, host)
+        context = self._context()
+        timeout = _HANDSHAKE if context else None
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: watched, connection, ssl=context, ssl_handshake_timeout=timeout)
+        except (OSError, ssl.SSLError) as error:
+            self.refuse(host, *_handshake_problem(error))
+            connection.close()
+        finally:
+            # Once a connection stands it is over when its protocol hears so.
+            if not watched.stands:
+                self.let_go(host)
+
+    def make(self, host: str) -> _Protocol:
+        """Return the door's protocol for a connection."""
+        return self._make(host)
+
+    def let_go(self, host: str) -> None:
+        """Note that a connection is closed."""
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+        self._open.dec()
+
+    def received(self, count: int) -> None:
+        """Count bytes that have come in."""
+        self._bytes.inc(count)
+
+    @property
+    def silence(self) -> float:
+        """Seconds that a client has to begin; 0 for as long as it likes."""
+        return self._silence
+
+    async def close(self) -> None:
+        """Give up handshakes that are under way."""
+        # One that was cancelled before it has begun would close nothing.
+        await asyncio.sleep(0)
+        tasks = set(self._handshakes)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+class _Watched(_Protocol):
+    """Stands between a transport and the door's protocol, and notes what comes and when it ends."""
+
+    def __init__(self, listener: Listener, host: str) -> None:
+        self.stands = False
+        self._listener = listener
+        self._host = host
+        self._inner: _Protocol | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.stands = True
+        self._inner = self._listener.make(self._host)
+        if self._listener.silence:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._listener.silence, self._is_silent, transport)
+        self._inner.connection_made(transport)
+        # From here on only the end is of interest, and how much comes.
+        self.pause_writing = self._inner.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = self._inner.resume_writing  # type: ignore[method-assign]
+        self.eof_received = self._inner.eof_received  # type: ignore[method-assign]
+
+    def _is_silent(self, transport: asyncio.Transport) -> None:
+        # A byte now and then would keep a connection open for ever.
+        if getattr(self._inner, "has_begun", False):
+            return
+        self._listener.refuse(self._host, "silence", f"it has asked nothing for {self._listener.silence:g} seconds")
+        transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._listener.received(len(data))
+        assert self._inner is not None
+        self._inner.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._listener.let_go(self._host)
+        assert self._inner is not None
+        self._inner.connection_lost(exc)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the system find out about clients that have vanished: they would be counted for ever."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Not every system has these; they are Linux's names.
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _host(connection: socket.socket) -> str:
+    """Return who is at the other end, without the port."""
+    try:
+        return str(connection.getpeername()[0])
+    except OSError:
+        return "a host that has gone"
+
+
+def _handshake_problem(error: OSError) -> tuple[str, str]:
+    """Return why a TLS handshake failed: a reason to count by, and a text."""
+    reason = getattr(error, "reason", None) or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate", f"its certificate is not accepted: {error.verify_message}"
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "no_certificate", "it shows no certificate, which tls.client_ca_file demands"
+    if reason in _NOT_TLS:
+        return "plain_text", "it does not speak TLS, and this port does"
+    if isinstance(error, ConnectionAbortedError):
+        return "handshake_timeout", f"its TLS handshake took longer than {_HANDSHAKE:g} seconds"
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return "tls", f"its TLS handshake failed: {reason or error}"
+    return "handshake_broken", "it was closed during the TLS handshake"
