@@ -11,8 +11,8 @@ from msgspec import structs
 
 from lexilog.errors import SettingsError
 from lexilog.service.settings import LEVELS, SHAPES, Settings, read_relay
-from lexilog.service.settings_file import load_layers
-from lexilog.service.settings_layers import Change, Layers
+from lexilog.service.settings.file import load_layers
+from lexilog.service.settings.layers import Change, Layers
 
 __all__ = ["VARIABLES", "load_options", "settings_options"]
 

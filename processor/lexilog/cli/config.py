@@ -16,8 +16,8 @@ from lexilog.errors import CatalogError, SettingsError
 from lexilog.service.auth import load_tokens
 from lexilog.service.make import check_relays, make_pipeline
 from lexilog.service.settings import RequestDoorSettings, Settings
-from lexilog.service.settings_layers import Layers
-from lexilog.service.settings_show import show_settings
+from lexilog.service.settings.layers import Layers
+from lexilog.service.settings.show import show_settings
 from lexilog.service.tls import make_context
 from lexilog.service.tracing import set_up_tracing
 

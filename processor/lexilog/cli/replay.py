@@ -23,7 +23,7 @@ from lexilog.relay.dead_letters import BrokenLetter, DeadLetters, Letter, unpack
 from lexilog.relay.make import make_relay
 from lexilog.service.make import make_pipeline
 from lexilog.service.settings import Settings
-from lexilog.service.settings_file import load_settings
+from lexilog.service.settings.file import load_settings
 
 __all__ = ["replay"]
 

@@ -1,7 +1,8 @@
 """Reads along what a client says in HTTP/2, before gRPC does.
 
 gRPC's server for asyncio ends, with every call under way, when somebody calls a method whose name is not UTF-8: with
-grpcio 1.85.1 `_server_main_loop` decodes it outside of any call. So the names are looked at here.
+grpcio 1.85.1 `_server_main_loop` decodes it outside of any call. Other fields that are not UTF-8 it writes to the log, and
+they may be tokens. gRPC's own rule is ASCII for all of a head, so the heads are looked at here.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ class Heads:
                 step = min(self._skip, len(view))
                 self._skip -= step
             else:
-                step = min(self._wanted() - len(self._buffer), len(view))
+                wanted = self._wanted()
+                step = min(wanted - len(self._buffer), len(view))
                 self._buffer += view[:step]
-                if len(self._buffer) == self._wanted():
+                if len(self._buffer) == wanted:
                     self._take()
             view = view[step:]
 
@@ -80,8 +82,8 @@ class Heads:
         except HPACKError as error:
             raise Http2Error("the head of a request cannot be read") from error
         self._block.clear()
-        if not all(value.isascii() for name, value in found if name == b":path"):
-            raise Http2Error("the name of a method is not ASCII")
+        if not all(name.isascii() and value.isascii() for name, value in found):
+            raise Http2Error("the head of a request is not ASCII")
 
 
 def _content(payload: bytes, flags: int) -> bytes:

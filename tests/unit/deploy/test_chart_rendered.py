@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lexilog.service.settings import Settings
-from lexilog.service.settings_file import load_settings
+from lexilog.service.settings.file import load_settings
 
 # The oldest one that the chart is for, and the newest that kubernetes-validate has schemas of.
 KUBERNETES = ("1.30", kubernetes_validate.latest_version())

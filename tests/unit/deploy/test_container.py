@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lexilog.service.settings import Settings
-from lexilog.service.settings_file import load_settings
+from lexilog.service.settings.file import load_settings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lexilog.service.settings import Settings
-from lexilog.service.settings_file import load_settings
+from lexilog.service.settings.file import load_settings
 
 # 1.5 of 10, where 10 is a service without any hardening.
 MOST_EXPOSED = 15

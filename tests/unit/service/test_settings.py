@@ -37,8 +37,8 @@ from lexilog.service.settings import (
     read_relay,
     read_zone,
 )
-from lexilog.service.settings_check import check_settings
-from lexilog.service.settings_file import load_settings
+from lexilog.service.settings.check import check_settings
+from lexilog.service.settings.file import load_settings
 
 SETTINGS = """\
 doors:

@@ -11,8 +11,8 @@ import pytest
 
 from lexilog import SettingsError
 from lexilog.service.settings import Doors, ForwardDoorSettings, GrpcDoorSettings, HttpDoorSettings, Settings
-from lexilog.service.settings_check import check_settings
-from lexilog.service.settings_file import load_layers
+from lexilog.service.settings.check import check_settings
+from lexilog.service.settings.file import load_layers
 
 TOKEN = "t0ken-t0ken-t0ken"
 TLS = "tls: {cert_file: cert.pem, key_file: key.pem}"

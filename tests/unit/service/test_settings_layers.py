@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lexilog import SettingsError
 from lexilog.relay.settings import ElasticsearchSettings, FileSettings, OtlpSettings, SplunkHecSettings, StdoutSettings
 from lexilog.service.settings import HttpDoorSettings, MetricsSettings, Settings
-from lexilog.service.settings_file import load_layers, load_settings
-from lexilog.service.settings_layers import Change
+from lexilog.service.settings.file import load_layers, load_settings
+from lexilog.service.settings.layers import Change
 
 FILE = """\
 doors:

@@ -9,8 +9,8 @@ import yaml
 
 from lexilog.relay.settings import FileSettings, OtlpSettings, Route
 from lexilog.service.settings import Doors, HttpDoorSettings, MetricsSettings, Settings, TlsSettings
-from lexilog.service.settings_file import load_layers
-from lexilog.service.settings_show import show_settings
+from lexilog.service.settings.file import load_layers
+from lexilog.service.settings.show import show_settings
 
 SECRETS = """\
 doors:

@@ -20,12 +20,12 @@ import pytest
 
 from lexilog import SettingsError
 from lexilog.errors import LexilogError
-from lexilog.service import workers as module
 from lexilog.service.admin import Health
 from lexilog.service.settings import Doors, HttpDoorSettings, Settings
-from lexilog.service.worker_handle import WorkerHandle
-from lexilog.service.worker_metrics import FOLDER_VARIABLE
-from lexilog.service.workers import Workers, pause_after
+from lexilog.service.workers import parent as module
+from lexilog.service.workers.handle import WorkerHandle
+from lexilog.service.workers.metrics import FOLDER_VARIABLE
+from lexilog.service.workers.parent import Workers, pause_after
 
 SETTINGS = Settings(doors=Doors(http=HttpDoorSettings(listen="127.0.0.1:0")), workers=3, grace=0)
 PATIENCE = 20.0

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lexilog.service.settings import Settings
-from lexilog.service.settings_check import check_settings
-from lexilog.service.settings_layers import Change, Layers
-from lexilog.service.settings_values import put_environment, put_flags
+from lexilog.service.settings.check import check_settings
+from lexilog.service.settings.layers import Change, Layers
+from lexilog.service.settings.values import put_environment, put_flags
 
 __all__ = ["load_layers", "load_settings"]
 

@@ -14,7 +14,7 @@ from msgspec import inspect
 
 from lexilog.errors import SettingsError
 from lexilog.service.settings import Settings
-from lexilog.service.settings_layers import Change, Layers
+from lexilog.service.settings.layers import Change, Layers
 from lexilog.yaml_document import inside, meant_of, members
 
 __all__ = ["put_environment", "put_flags"]

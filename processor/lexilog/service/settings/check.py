@@ -17,8 +17,8 @@ from lexilog.relay.settings import (
     StdoutSettings,
 )
 from lexilog.service.settings import Doors, DoorSettings, Settings, read_zone
-from lexilog.service.settings_addresses import Address, hosts_of, is_same, read_host_and_port, read_url
-from lexilog.service.settings_check_relay import check_relay
+from lexilog.service.settings.addresses import Address, hosts_of, is_same, read_host_and_port, read_url
+from lexilog.service.settings.check_relay import check_relay
 from lexilog.yaml_document import Fail
 
 __all__ = ["check_settings"]

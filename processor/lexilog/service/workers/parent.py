@@ -1,7 +1,8 @@
 """Several processes that serve the same doors: their parent opens the ports, and hands each connection to one of them.
 
-The parent starts a `lexilog.service.worker` for each, hears from it how it is doing, and puts another in its place when
-it ends. A connection goes to the next worker that is ready; while none is, connections wait in the system's queue.
+The parent starts a process of `lexilog.service.workers.child` for each, hears from it how it is doing, and puts another
+in its place when it ends. A connection goes to the next worker that is ready; while none is, connections wait in the
+system's queue.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from lexilog.service.admin import Health
 from lexilog.service.metrics import Counts
 from lexilog.service.ports import Ports
 from lexilog.service.settings import Settings
-from lexilog.service.worker_handle import STOP_LIMIT, WorkerHandle
-from lexilog.service.worker_metrics import FOLDER_VARIABLE, WorkerMetrics
+from lexilog.service.workers.handle import STOP_LIMIT, WorkerHandle
+from lexilog.service.workers.metrics import FOLDER_VARIABLE, WorkerMetrics
 
 __all__ = ["Workers", "pause_after"]
 

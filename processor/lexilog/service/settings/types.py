@@ -1,6 +1,6 @@
 """What `lexilog serve` can be told: doors, relays, routes, and what is known.
 
-One YAML file says all of it (docs/serve.md); `settings_file` reads it, and `settings_check` finds what makes no sense.
+One YAML file says all of it (docs/serve.md); `file` reads it, and `check` finds what makes no sense.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker: one of several processes that serve the same doors. `lexilog.service.workers` starts it, and is its parent.
+"""A worker: one of several processes that serve the same doors. Its parent is `lexilog.service.workers.parent`.
 
 Between the two is a pair of sockets, the channel. The parent sends connections over it, each with the name of its door;
 when it closes its end, or dies, the worker finishes what it has and ends. The worker says on it how it is doing, as a
@@ -24,8 +24,8 @@ from lexilog.service.run import traced
 from lexilog.service.server import Server
 from lexilog.service.settings import Settings
 from lexilog.service.status import Status
-from lexilog.service.worker_handle import HELD_SIGNALS, STOP_LIMIT
-from lexilog.service.worker_metrics import count_as_worker
+from lexilog.service.workers.handle import HELD_SIGNALS, STOP_LIMIT
+from lexilog.service.workers.metrics import count_as_worker
 
 __all__ = ["main"]
 

@@ -89,7 +89,7 @@ class WorkerHandle:
             signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "lexilog.service.worker"),
+                    *(sys.executable, "-P", "-m", "lexilog.service.workers.child"),
                     *(str(self.number), str(theirs.fileno())),
                     stdin=PIPE,
                     env=environment,

@@ -13,7 +13,7 @@ from lexilog.relay.settings import (
     SplunkHecSettings,
     StdoutSettings,
 )
-from lexilog.service.settings_addresses import Address, is_same, read_host_and_port, read_url
+from lexilog.service.settings.addresses import Address, is_same, read_host_and_port, read_url
 from lexilog.yaml_document import Fail
 
 __all__ = ["check_relay"]
