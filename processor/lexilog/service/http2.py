@@ -1,8 +1,8 @@
 """Reads along what a client says in HTTP/2, before gRPC does.
 
 gRPC's server for asyncio ends, with every call under way, when somebody calls a method whose name is not UTF-8: with
-grpcio 1.85.1 `_server_main_loop` decodes it outside of any call. Other fields that are not UTF-8 it writes to the log, and
-they may be tokens. gRPC's own rule is ASCII for all of a head, so the heads are looked at here.
+grpcio 1.85.1 `_server_main_loop` decodes it outside of any call. Other fields that are not UTF-8 it writes to the log,
+and they may be tokens. gRPC's own rule is ASCII for all of a head, so the heads are looked at here.
 """
 
 from __future__ import annotations
@@ -88,13 +88,7 @@ class Heads:
 
 def _content(payload: bytes, flags: int) -> bytes:
     """Return the part of a HEADERS frame that is packed fields."""
-    start = 0
-    end = len(payload)
     if flags & _PADDED:
-        start += 1
-        end -= payload[0] if payload else 0
-    if flags & _PRIORITY:
-        start += 5
-    if start > end:
-        raise Http2Error("a frame has more padding than content")
-    return payload[start:end]
+        # gRPC takes the padding for fields.
+        raise Http2Error("the head of a request has padding")
+    return payload[5:] if flags & _PRIORITY else payload

@@ -58,17 +58,15 @@ def test_a_bad_name_is_found_wherever_it_stands(size: int, huffman: bool) -> Non
         _feed(before + http2.frame(http2.HEADERS, http2.END_HEADERS, 5, bad), size)
 
 
-@pytest.mark.parametrize("flags", [0, PADDED, PRIORITY, PADDED | PRIORITY])
+@pytest.mark.parametrize("flags", [0, PRIORITY])
 @pytest.mark.parametrize("cut", [None, 0, 1, 5])
 def test_a_head_in_any_shape_of_frames(flags: int, cut: int | None) -> None:
-    """With padding, with a priority, and in several frames."""
+    """With a priority, and in several frames."""
     for head, is_bad in ((GOOD, False), (BAD, True)):
         (block,) = _packed(head)
         part, rest = (block, None) if cut is None else (block[:cut], block[cut:])
         if flags & PRIORITY:
             part = bytes(5) + part
-        if flags & PADDED:
-            part = b"\3" + part + bytes(3)
         frames = http2.frame(http2.HEADERS, flags | (http2.END_HEADERS if rest is None else 0), 1, part)
         if rest is not None:
             frames += http2.frame(http2.CONTINUATION, 0, 1, b"")
@@ -84,13 +82,11 @@ def test_a_head_in_any_shape_of_frames(flags: int, cut: int | None) -> None:
     "frames",
     [
         http2.frame(http2.HEADERS, http2.END_HEADERS, 1, b"\xff\xff\xff\xff\x0f"),
-        http2.frame(http2.HEADERS, http2.END_HEADERS | PADDED, 1, b"\xff"),
-        http2.frame(http2.HEADERS, http2.END_HEADERS | PADDED, 1, b""),
-        http2.frame(http2.HEADERS, http2.END_HEADERS | PRIORITY, 1, b"123"),
+        http2.frame(http2.HEADERS, http2.END_HEADERS | PADDED, 1, b"\0" + _packed(GOOD)[0]),
         http2.frame(http2.HEADERS, 0, 1, bytes(16_000)) + http2.frame(http2.CONTINUATION, 0, 1, bytes(16_000)) * 5,
         b"\xff\xff\xff\x01\x04\0\0\0\1",
     ],
-    ids=["no such number", "padding only", "no padding length", "half a priority", "long", "a frame of 16 MiB"],
+    ids=["no such number", "padding, which gRPC takes for fields", "long", "a frame of 16 MiB"],
 )
 def test_heads_that_cannot_be_read(frames: bytes) -> None:
     """They are not passed on either: what gRPC would make of them is not known."""
