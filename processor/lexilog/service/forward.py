@@ -144,8 +144,6 @@ class _Connection:
         self._failure: OriginError | None = None
         # Records that nobody but us has.
         self._held = 0
-        peer = writer.get_extra_info("peername")
-        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a sender"
 
     async def run(self) -> None:
         """Take messages until the sender has gone, or something is wrong."""
@@ -164,7 +162,7 @@ class _Connection:
         except BusyError as error:
             self._refuse("busy")
             self._door.intake.counts.add_unread(_DOOR, "returned")
-            _log.warning("forward: %s: the connection is closed, its sender is to come again: %s", self._peer, error)
+            _log.warning("forward: %s: the connection is closed, its sender is to come again: %s", self._host, error)
         except RelayError:
             # The intake has said so. The sender comes again as soon as the connection is closed.
             return
@@ -178,14 +176,14 @@ class _Connection:
             self._count_lost()
             raise
         except Exception:  # one sender must not cost another
-            _log.exception("forward: %s: the connection is closed", self._peer)
+            _log.exception("forward: %s: the connection is closed", self._host)
 
     def _refuse(self, reason: str) -> None:
         self._door.hall.counts.refuse(self._door.name, reason)
 
     def _complain(self, problem: str) -> None:
         self._door.intake.counts.add_unread(_DOOR, "refused")
-        _log.warning("forward: %s: %s; the connection is closed", self._peer, problem)
+        _log.warning("forward: %s: %s; the connection is closed", self._host, problem)
 
     async def _shake_hands(self, shared_key: str) -> None:
         nonce = make_nonce()
@@ -320,7 +318,7 @@ class _Connection:
             if task.done() or not gone.result():
                 await task
                 return True
-            _log.info("forward: %s: the sender has gone, and will send again what was in work", self._peer)
+            _log.info("forward: %s: the sender has gone, and will send again what was in work", self._host)
             return False
         finally:
             task.cancel()

@@ -7,6 +7,7 @@ gRPC's server listens on a private Unix socket, which only this user can reach. 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -43,6 +44,9 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
+_log = logging.getLogger(__name__)
+
+
 class GrpcServer(Door):
     """The doors that speak gRPC, on one port.
 
@@ -62,6 +66,7 @@ class GrpcServer(Door):
         super().__init__(settings, hall)
         self._settings = settings
         self._tokens = Tokens(settings, self.name)
+        self._requests = Share(settings.max_requests, "requests (max_requests)")
         self._enrich = enrich_grpc.EnrichDoor(hall.knowledge, hall.counts, settings.max_records)
         self._otlp = (
             otlp_grpc.OtlpDoor(hall.intake, hall.body_keys, settings.max_records, self._host_of)
@@ -71,6 +76,7 @@ class GrpcServer(Door):
         self._health = health.aio.HealthServicer()
         self._services = [enrich_grpc.SERVICE] + ([otlp.SERVICE] if self._otlp else [])
         self._server: grpc.aio.Server | None = None
+        self._starting = asyncio.Lock()
         self._folder: TemporaryDirectory[str] | None = None
         self._numbers = count()
         self._hosts: dict[str, str] = {}
@@ -93,7 +99,16 @@ class GrpcServer(Door):
             raise SettingsError(f"doors.grpc: {problem}") from error
         if len(os.fsencode(self._path)) > _LONGEST_PATH:
             raise SettingsError(f"doors.grpc: {self._path} is too long for a Unix socket; TMPDIR says where it is")
-        share = Share(self._settings.max_requests, "requests (max_requests)")
+        await self._start_server()
+
+    async def _start_again(self, ended: grpc.aio.Server | None) -> None:
+        """Start gRPC's server again that has ended by itself: a defect of its own must not close the door for good."""
+        async with self._starting:
+            if ended is not None and ended is self._server:
+                _log.error("grpc: gRPC's server has ended by itself, and is started again")
+                await self._start_server()
+
+    async def _start_server(self) -> None:
         options = [
             *_OPTIONS,
             ("grpc.max_receive_message_length", self._settings.max_receive_bytes),
@@ -104,7 +119,7 @@ class GrpcServer(Door):
             # What is under way on it is finished.
             options.append(("grpc.max_connection_age_ms", int(self._settings.max_connection_age * 1000)))
         server = grpc.aio.server(options=options)
-        guard = Guard(self._tokens, share, self._settings.max_receive_bytes, self.hall.counts, self._host_of)
+        guard = Guard(self._tokens, self._requests, self._settings.max_receive_bytes, self.hall.counts, self._host_of)
         handlers = [guard.handler(enrich_grpc.SERVICE, enrich_grpc.DOOR, self._enrich.methods())]
         if self._otlp:
             handlers.append(guard.handler(otlp.SERVICE, otlp_grpc.DOOR, self._otlp.methods()))
@@ -153,7 +168,12 @@ class GrpcServer(Door):
         try:
             connection.setblocking(False)
             connection.bind(str(path))
-            await loop.sock_connect(connection, str(self._path))
+            server = self._server
+            try:
+                await loop.sock_connect(connection, str(self._path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                await self._start_again(server)
+                await loop.sock_connect(connection, str(self._path))
             os.unlink(path)  # noqa: PTH108 (it does not wait for a disk)
             self._hosts[name] = host
             await loop.create_connection(lambda: inner, sock=connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -35,6 +36,8 @@ def set_up_logging(settings: LogSettings, worker: int | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(worker) if settings.format == "json" else TextFormatter(worker))
     handler.addFilter(OncePerMinute())
+    # gRPC's core writes to standard error itself, past all of this, and some of it is what clients say.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
 
 
