@@ -79,7 +79,9 @@ def test_tokens_of_grpc(pipeline: Pipeline, brought: str, caplog: pytest.LogCapt
     async def run() -> None:
         async with house(pipeline, grpc={"tokens": (TOKEN,)}) as there, channel(there.ports["grpc"]) as to:
             for method, messages in METHODS.items():
-                assert _code(await stream(to, method, *messages, metadata=metadata)) is expected, method
+                # A client of grpc.aio that is still writing when it is refused may say INTERNAL of its own accord.
+                sent = messages if right else ()
+                assert _code(await stream(to, method, *sent, metadata=metadata)) is expected, method
             assert there.refused("grpc", "token") == (0 if right else len(METHODS))
             assert there.relay.lines == (["x"] if right else [])
             assert _code(await call(to, HEALTH, metadata=metadata)) is grpc.StatusCode.OK
