@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import io
 import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,9 +19,12 @@ from typing import TypeVar
 
 import msgspec
 
-__all__ = ["append_all", "in_thread", "mend", "next_stamp", "read_stamp", "sync_directory"]
+__all__ = ["append_all", "in_thread", "lock", "mend", "next_stamp", "read_stamp", "sync_directory"]
 
 _BLOCK = 1 << 16
+# Seconds that another process may keep a lock, and seconds between two looks whether it has let go.
+_PATIENCE = 10.0
+_LOOK = 0.002
 # A time as part of a file's name: such names sort as the times do.
 _STAMP = re.compile(r"[12]\d{7}T\d{6}\.\d{6}Z", re.ASCII)
 _STAMP_FORMAT = "%Y%m%dT%H%M%S.%fZ"
@@ -55,6 +60,22 @@ async def in_thread(work: Callable[[], _T]) -> _T:
 
     threading.Thread(target=run, daemon=True).start()
     return await done
+
+
+def lock(number: int) -> None:
+    """Keep every other process and thread away from an open file (``flock``), once none of them does.
+
+    Raises:
+        OSError: one of them does not let go, or the file system knows no locks.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise OSError(errno.EAGAIN, f"another process keeps it locked for {_PATIENCE:g} s") from None
+        time.sleep(_LOOK)
 
 
 def append_all(file: io.FileIO, data: bytes) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from lexilog.enrich.document import encode_json
 from lexilog.errors import LexilogError, RelayError, SettingsError
 from lexilog.model import Enriched
-from lexilog.relay._append import append_all, in_thread, mend, next_stamp, read_stamp, sync_directory
+from lexilog.relay._append import append_all, in_thread, lock, mend, next_stamp, read_stamp, sync_directory
 from lexilog.relay.base import SLICE, Delivery, Relay
 from lexilog.relay.settings import FileSettings, StdoutSettings
 
@@ -200,7 +200,7 @@ class FileRelay(_LineRelay):
         for _ in range(_LOOKS):
             file = self._file or self._open_file()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file.fileno())
                 # Who had it before may have renamed it.
                 if self._is_in_place():
                     self._see_to_end(file)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from lexilog import Enriched, Pipeline, Record
+from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
+from lexilog.relay import _append as append_module
 from lexilog.relay.file import FileRelay
 from lexilog.relay.settings import FileSettings
 
@@ -305,3 +306,26 @@ def test_a_pipe_takes_whole_batches_too(tmp_path: Path, pipeline: Pipeline) -> N
     copy = tmp_path / "copy"
     copy.write_bytes(content)
     assert sorted(_batches(copy)) == [("a", 0), ("b", 0)]
+
+
+def test_a_file_that_is_kept_locked_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that hangs with the lock must not hang this one: the sender is told to come again."""
+    monkeypatch.setattr(append_module, "_PATIENCE", 0.05)
+    path = tmp_path / "out.ndjson"
+    pipeline = Pipeline()
+
+    async def run() -> None:
+        relay = FileRelay("archive", FileSettings(path=path))
+        await relay.open()
+        batch = pipeline.process_all([Record(line="x")])
+        with path.open("ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(RelayError, match="relay archive: .*: cannot be .*: another process keeps it locked"):
+                await relay.deliver(batch)
+            with pytest.raises(SettingsError, match="another process keeps it locked"):
+                await FileRelay("archive", FileSettings(path=path)).open()
+        await relay.deliver(batch)
+        await relay.close()
+
+    asyncio.run(run())
+    assert path.read_bytes().count(b"\n") == 1
