@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -26,10 +26,13 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 
 from lexilog.enrich.escape import escape
 from lexilog.errors import OriginError
+from lexilog.otlp.count import HOLDERS, check_json, too_many
 from lexilog.otlp.received import OtlpOrigin, Received
 from lexilog.otlp.values import set_any
 
 __all__ = ["parse_json", "read_json_request"]
+
+_T = TypeVar("_T")
 
 # What JSON libraries and protobuf hold in 64 bits, signed or not.
 _NUMBERS = range(-(2**63), 2**64)
@@ -64,21 +67,33 @@ def parse_json(data: bytes) -> Any:
     return values[0]
 
 
-def read_json_request(data: bytes) -> Iterator[Received]:
-    """Yield the log records of a request in order.
+def read_json_request(data: bytes, most: int | None = None) -> Iterator[Received]:
+    """Return the log records of a request in order.
 
     Several requests, one behind the other or in an array, are read as one: so Vector's ``opentelemetry`` sink sends
     them when it packs JSON into batches.
 
     Args:
         data: the request.
+        most: how many records it may hold, if that is bounded; values are counted before they are parsed.
 
     Raises:
         OriginError: it is no such request.
+        TooLargeError: it holds too much.
     """
-    for found in _values(data):
-        for request in found if isinstance(found, list) else [found]:
-            yield from _read_request(request)
+    if most is not None:
+        check_json(data, most)
+    requests = (one for found in _values(data) for one in (found if isinstance(found, list) else [found]))
+    resources = _at_most(most, (entry for request in requests for entry in _resources(request)), HOLDERS)
+    # All are read before the first is handed on: a request that is refused is refused as a whole.
+    return iter(_at_most(most, _read_resources(resources, most)))
+
+
+def _at_most(most: int | None, items: Iterable[_T], *what: str) -> list[_T]:
+    found = list(items if most is None else islice(items, most + 1))
+    if most is not None and len(found) > most:
+        raise too_many(most, *what)
+    return found
 
 
 def _values(data: bytes) -> Iterator[Any]:
@@ -128,10 +143,14 @@ class _Unread(NamedTuple):
         return Received(OtlpOrigin(self.record, scope, resource), self.problem)
 
 
-def _read_request(request: Any) -> Iterator[Received]:
-    for entry in _resources(request):
+def _read_resources(entries: Iterable[Any], most: int | None) -> Iterator[Received]:
+    count = 0
+    for entry in entries:
         resource = ResourceLogs()
         scopes, unread = _open(resource, entry, "scopeLogs")
+        count += len(scopes)
+        if most is not None and count > most:
+            raise too_many(most, HOLDERS)
         if unread:
             yield unread.inside(ScopeLogs(), resource)
         for inner in scopes:

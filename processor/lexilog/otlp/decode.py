@@ -12,6 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from lexilog.errors import OriginError
 from lexilog.model import Record
+from lexilog.otlp.count import check_request
 from lexilog.otlp.lenient import parse_request
 from lexilog.otlp.received import OtlpOrigin, Received
 from lexilog.otlp.salvage import salvage
@@ -23,14 +24,21 @@ __all__ = ["BODY_KEYS", "OtlpOrigin", "read_records", "read_request", "to_time"]
 BODY_KEYS = ("log", "message", "MESSAGE")
 
 
-def read_request(data: bytes) -> Iterator[Received]:
+def read_request(data: bytes, most: int | None = None) -> Iterator[Received]:
     """Return the log records of a request in order; text that is not UTF-8 is mended first.
 
     One that cannot be parsed costs no other: it is its bytes, and a problem.
 
+    Args:
+        data: the request.
+        most: how many records it may hold, if that is bounded; they are counted before they are parsed.
+
     Raises:
         OriginError: the message is no such request.
+        TooLargeError: it holds too much.
     """
+    if most is not None:
+        check_request(data, most)
     try:
         return _each(parse_request(data))
     except DecodeError:
