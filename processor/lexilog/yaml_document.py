@@ -14,13 +14,15 @@ import yaml
 
 from lexilog.errors import CatalogError, LexilogError
 
-__all__ = ["Document", "Fail", "convert", "inside", "meant_of", "members"]
+__all__ = ["Document", "Fail", "convert", "cut", "inside", "meant_of", "members"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Keys = TypeVar("_Keys")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_WRONG = re.compile(r"Expected `([^`]*)`.*, got `([^`]*)`")
 # What PyYAML repeats of the text: a password may begin like an alias.
 _REPEATED = re.compile(r"(?<=^found )([^']*) '.*", re.DOTALL)
 
@@ -81,9 +83,11 @@ class Document:
         if isinstance(node, yaml.MappingNode):
             data: dict[str, Any] = {}
             for key_node, value_node in node.value:
+                if not isinstance(key_node, yaml.ScalarNode):
+                    raise self._at(key_node.start_mark, "a key is to be a text")
                 key = str(key_node.value)
                 if key in data:
-                    raise self._at(key_node.start_mark, f"key '{key}' stands here a second time")
+                    raise self._at(key_node.start_mark, f"key '{cut(key)}' stands here a second time")
                 self._marks[(*path, key)] = key_node.start_mark
                 data[key] = self._walk(value_node, (*path, key))
             return data
@@ -159,21 +163,29 @@ def _explain(text: str, keys: Any) -> tuple[str, tuple[str | int, ...]]:
     path = tuple(name or int(index) for name, index in _STEP.findall(where.rstrip("`")) if name or index)
     wanted = _expected(msgspec.inspect.type_info(keys), path)
     if found := _UNKNOWN.search(problem):
-        return f"key '{found[1]}' is not known here{meant_of(found[1], _keys(wanted))}", (*path, found[1])
+        return _unknown(found[1], _keys(wanted)), (*path, found[1])
     if found := _MISSING.search(problem):
         return f"key '{found[1]}' is missing", path
     key = next((step for step in reversed(path) if isinstance(step, str)), "the file")
     return f"{key}: {problem}{_said(problem, wanted)}", path
 
 
+def _unknown(key: str, known: Iterable[str]) -> str:
+    shown = cut(key)
+    lacks_blank = key.removeprefix(shown).startswith(":")
+    hint = "; a blank is missing behind its colon" if lacks_blank else meant_of(key, known)
+    return f"key '{shown}' is not known here{hint}"
+
+
 def _read_path(base: Path, kind: type, value: Any) -> Path:
-    if isinstance(value, Path):
-        return value
-    if kind is not Path or not isinstance(value, str):
+    if kind is not Path or not isinstance(value, str | Path):
         raise TypeError("a path is expected, as text")
-    if not value or "\0" in value:
+    text = str(value)
+    if not text or "\0" in text:
         raise ValueError("no path is empty, or holds a NUL")
-    return base / value
+    if "\n" in text or "\r" in text:
+        raise ValueError("a path is expected, and this has several lines")
+    return value if isinstance(value, Path) else base / value
 
 
 def _expected(kind: Any, path: tuple[str | int, ...]) -> Any:
@@ -205,6 +217,12 @@ def _step(kind: Any, step: str | int) -> Any:
     return getattr(kind, "item_type", None)
 
 
+def cut(key: str) -> str:
+    """Return as much of a key as may stand in an error: without a blank behind its colon, its value is a part of it."""
+    found = _PLAIN.match(key)
+    return found[0] if found else "..."
+
+
 def meant_of(name: str, known: Iterable[str]) -> str:
     """Return which of the names that are known may be meant, as the end of a sentence."""
     there = {one.casefold(): one for one in known}
@@ -222,19 +240,24 @@ def _values(kind: Any) -> Iterable[Any]:
     return kind.cls if isinstance(kind, msgspec.inspect.EnumType) else getattr(kind, "values", ())
 
 
+def _right(wanted: list[str], found: str) -> str:
+    """Return what would be right in the place of what was found, both as msgspec calls them."""
+    if "str" in wanted:
+        return "; write a text" if found in ("array", "object", "null") else "; put it in quotes"
+    if "array" in wanted:
+        return "; write a list: [...]"
+    if "object" in wanted:
+        return "; write a map: {key: value}"
+    return "; write a plain number" if found == "str" and {"int", "float"} & {*wanted} else ""
+
+
 def _said(problem: str, kind: Any) -> str:
     """Return what would be right, where the problem alone does not say it."""
     values = [str(value) for one in members(kind) for value in _values(one)]
     if "enum value" in problem and values:
         return f"; it is one of {', '.join(values)}"
-    if "Expected `str`, got" in problem:
-        return "; put it in quotes"
-    if "Expected `array`" in problem:
-        return "; write a list: [...]"
-    if "Expected `object" in problem:
-        return "; write a map: {key: value}"
-    if "Expected `int`, got `str`" in problem:
-        return "; write a plain number"
+    if found := _WRONG.match(problem):
+        return _right(found[1].split(" | "), found[2])
     if "matching regex" in problem:
         return "; small letters and digits, with _ or - between them"
     return ""

@@ -29,6 +29,7 @@ def catalog_option(command: _F) -> _F:
         type=click.Path(path_type=Path),
         metavar="PATH",
         envvar="LEXILOG_CATALOG",
+        allow_from_autoenv=False,
         show_envvar=True,
         help="Catalogue or overlay file, or a directory of such files, to know besides what is shipped; may be given "
         "several times.",

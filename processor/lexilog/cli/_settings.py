@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from msgspec import structs
 
+from lexilog.cli._options import catalog_option
 from lexilog.errors import SettingsError
 from lexilog.service.settings import LEVELS, SHAPES, Settings, read_relay
 from lexilog.service.settings.file import load_layers
 from lexilog.service.settings.layers import Change, Layers
+from lexilog.yaml_document import meant_of
 
 __all__ = ["VARIABLES", "load_options", "settings_options"]
 
 # What the variables of these options begin with, in every command: LEXILOG_SERVE_LISTEN.
 VARIABLES = "LEXILOG_SERVE"
+
+# What Kubernetes sets for services called lexilog-serve and the like.
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)\Z")
 
 _DEFAULTS = Settings()
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -65,17 +72,7 @@ def settings_options(command: _F) -> _F:
             help="IANA time zone of times that name none.",
             **_show(_DEFAULTS.timezone),
         ),
-        click.option(
-            "--catalog",
-            "catalogs",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            metavar="PATH",
-            envvar="LEXILOG_CATALOG",
-            show_envvar=True,
-            help="Catalogue or overlay file, or a directory of such files, to know besides what is shipped; may be "
-            "given several times.",
-        ),
+        catalog_option,
         click.option(
             "--csv-columns",
             metavar="NAME,NAME,...",
@@ -108,6 +105,7 @@ def load_options(
     Raises:
         SettingsError: they cannot be read, or make no sense.
     """
+    _check_variables(context.command.params, os.environ)
     by_source: dict[bool, list[Change]] = {True: [], False: []}
     if named["shape"] is not None and named["relay"] is None:
         raise SettingsError(
@@ -120,12 +118,29 @@ def load_options(
     return load_layers(config, variables=by_source[True], flags=by_source[False], sets=sets)
 
 
+def _check_variables(options: Iterable[click.Parameter], names: Iterable[str]) -> None:
+    """Refuse variables that are none of an option, and that nobody would hear."""
+    known = [_variable(option) for option in options if option.name != "sets"]
+    for name in names:
+        if not name.startswith(f"{VARIABLES}_") or name in known or _OF_KUBERNETES.search(name):
+            continue
+        if name == f"{VARIABLES}_SET":
+            meant = ": --set has none; settings have variables of their own, such as LEXILOG__DOORS__GRPC__LISTEN"
+        else:
+            meant = meant_of(name, known)
+        raise SettingsError(f"environment variable {name}: there is no such option{meant}")
+
+
+def _variable(option: click.Parameter) -> str:
+    return str(option.envvar or f"{VARIABLES}_{str(option.name).upper()}")
+
+
 def _origin(context: click.Context, name: str) -> str:
     """Return what errors call an option: the variable, where it was set there."""
     option = next(parameter for parameter in context.command.params if parameter.name == name)
     if context.get_parameter_source(name) is not click.core.ParameterSource.ENVIRONMENT:
         return option.opts[0]
-    return f"environment variable {option.envvar or f'{VARIABLES}_{name.upper()}'}"
+    return f"environment variable {_variable(option)}"
 
 
 def _changes(name: str, value: Any, origin: str) -> Iterator[Change]:

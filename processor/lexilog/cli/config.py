@@ -12,6 +12,7 @@ import click
 from msgspec import structs
 
 from lexilog.cli._settings import VARIABLES, load_options, settings_options
+from lexilog.cli._warnings import warnings_of
 from lexilog.errors import CatalogError, SettingsError
 from lexilog.service.auth import load_tokens
 from lexilog.service.make import check_relays, make_pipeline
@@ -37,7 +38,8 @@ def check(context: click.Context, /, **options: Any) -> None:
 
     Takes what `lexilog serve` takes, the environment included, and reads what the settings name: catalogues,
     certificates and files of tokens. Prints the settings in effect as a settings file, defaults included; secrets are
-    shown as ***, and a comment says where a value comes from that is no default.
+    shown as ***, and a comment says where a value comes from that is no default. Certificates that end within 14 days,
+    and keys and tokens that everybody may read, are worth a warning.
 
     Not tried: to bind addresses, to reach relays, to write files.
 
@@ -50,22 +52,29 @@ def check(context: click.Context, /, **options: Any) -> None:
     """
     try:
         settings, layers = load_options(context, **options)
-        _check_files(settings, layers)
-    except (SettingsError, CatalogError) as error:
+        warnings = _check_files(settings, layers)
+    except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    print(show_settings(settings, layers.origin), end="")
+    print(show_settings(settings, layers.origin, layers.written), end="")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print("the settings make sense; not tried: to bind addresses, to reach relays, to write files", file=sys.stderr)
 
 
-def _check_files(settings: Settings, layers: Layers) -> None:
-    """Read what settings name, as the server does when it starts.
+def _check_files(settings: Settings, layers: Layers) -> list[str]:
+    """Read what settings name, as the server does when it starts; return what is worth a warning.
 
     Raises:
-        CatalogError: a catalogue is damaged.
-        SettingsError: something else cannot be used.
+        SettingsError: something cannot be used.
     """
-    with _named(layers, "routes"):
-        make_pipeline(settings)
+    for number, path in enumerate(settings.catalogs):
+        if not path.exists():
+            raise layers.error(f"catalogs: {path}: there is no such file or directory", "catalogs", number)
+    try:
+        with _named(layers, "routes"):
+            make_pipeline(settings)
+    except CatalogError as error:
+        raise SettingsError(layers.hide(str(error))) from error
     for name, door in settings.doors.open().items():
         if door.tls:
             with _named(layers, "doors", name, "tls"):
@@ -80,6 +89,7 @@ def _check_files(settings: Settings, layers: Layers) -> None:
     for name, relay in settings.relays.items():
         with _named(layers, "relays", name):
             asyncio.run(check_relays(structs.replace(settings, relays={name: relay})))
+    return [layers.hide(warning) for warning in warnings_of(settings)]
 
 
 @contextmanager

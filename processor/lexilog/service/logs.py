@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Lock
 from traceback import TracebackException
 from types import TracebackType
 from typing import Any
@@ -29,6 +30,9 @@ _Error = tuple[type[BaseException], BaseException, TracebackType | None] | tuple
 def set_up_logging(settings: LogSettings, worker: int | None = None) -> None:
     """Send log lines to standard error.
 
+    What lexilog itself does is told from the level of the settings on; libraries say nothing below ``info``, where
+    they tell of headers and of what is in them.
+
     Args:
         settings: which, and in which form.
         worker: the number of this process, where there are several.
@@ -38,7 +42,11 @@ def set_up_logging(settings: LogSettings, worker: int | None = None) -> None:
     handler.addFilter(OncePerMinute())
     # gRPC's core writes to standard error itself, past all of this, and some of it is what clients say.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
+    logging.getLogger("lexilog").setLevel(level)
+    # It repeats headers, tokens among them.
+    logging.getLogger("hpack").setLevel(max(level, logging.WARNING))
 
 
 class TextFormatter(logging.Formatter):
@@ -124,33 +132,44 @@ class _Said:
 class OncePerMinute(logging.Filter):
     """Lets a warning or error through once a minute for each place in the code, with how often it was held back.
 
-    Where its first argument is a short text, the name of a relay or a door, each of them has its own minute.
+    Where its first argument is a short text, the name of a relay or a door, each of them has its own minute; and so has
+    each text that a place gives as ``extra={"once": text}``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._said: dict[tuple[str, int], dict[str, _Said]] = {}
+        # A handler filters before it takes its own.
+        self._lock = Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line goes out."""
         if record.levelno < logging.WARNING:
             return True
-        now = self._clock()
-        names = self._said.setdefault((record.pathname, record.lineno), {})
-        name = _free(names, _name(record), now)
-        before = names.get(name)
-        if before and now - before.at < 60:
-            before.held += 1
-            return False
-        names[name] = _Said(now)
-        if before and before.held:
-            record.msg = f"{record.getMessage()} (and {before.held} more like this in the meantime)"
+        held = self._held((record.pathname, record.lineno), _name(record))
+        if held:
+            record.msg = f"{record.getMessage()} (and {held} more like this in the meantime)"
             record.args = None
-        return True
+        return held is not None
+
+    def _held(self, place: tuple[str, int], name: str) -> int | None:
+        """Return how many lines were held back before this one, which goes out; None where it is held back too."""
+        now = self._clock()
+        with self._lock:
+            names = self._said.setdefault(place, {})
+            name = _free(names, name, now)
+            before = names.get(name)
+            if before and now - before.at < 60:
+                before.held += 1
+                return None
+            names[name] = _Said(now)
+            return before.held if before else 0
 
 
 def _name(record: logging.LogRecord) -> str:
+    if isinstance(told := getattr(record, "once", None), str):
+        return told
     first = record.args[0] if isinstance(record.args, tuple) and record.args else None
     return first if isinstance(first, str) and len(first) <= _NAME else ""
 

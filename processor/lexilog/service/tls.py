@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -15,7 +15,10 @@ from lexilog.service.metrics import Counts
 from lexilog.service.reload import fingerprint
 from lexilog.service.settings import TlsSettings
 
-__all__ = ["Tls", "make_context"]
+__all__ = ["Tls", "make_context", "warning_of_authorities", "warning_of_chain"]
+
+# How long before its end a certificate is worth a warning.
+_SOON = timedelta(days=14)
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Tls:
         counts: shows when the certificate ends.
 
     Attributes:
+        name: what the settings call it.
         context: for the next connection.
         seen: the fingerprint of the files before they were read for the first time.
 
@@ -42,7 +46,7 @@ class Tls:
     what = "tls"
 
     def __init__(self, port: str, settings: TlsSettings, alpn: Sequence[str], counts: Counts) -> None:
-        self._port = port
+        self.name = f"doors.{port}.tls"
         self._settings = settings
         self._alpn = alpn
         self._expiry = counts.metrics["certificate_expiry_seconds"].labels(port)
@@ -61,11 +65,10 @@ class Tls:
         Raises:
             SettingsError: they cannot be used.
         """
-        where = f"doors.{self._port}.tls"
-        context = make_context(self._settings, self._alpn, where)
-        expiry = _expiry(self._settings.cert_file, where)
-        if expiry < datetime.now(UTC):
-            _log.warning("%s: %s: the certificate has ended on %s", where, self._settings.cert_file, expiry)
+        context = make_context(self._settings, self._alpn, self.name)
+        expiry = min(_ends(self._settings.cert_file, f"{self.name}.cert_file"))
+        for warning in _warnings(self._settings, self.name):
+            _log.warning("%s", warning, extra={"once": warning})
 
         def use() -> None:
             self.context = context
@@ -99,6 +102,8 @@ def make_context(settings: TlsSettings, alpn: Sequence[str], where: str) -> ssl.
         problem = "the key is encrypted: decrypt it (openssl pkey), and protect the file"
         raise SettingsError(f"{where}.key_file: {key}: {problem}") from error
     except (OSError, ValueError) as error:
+        _check_content(cert, b"CERTIFICATE-----", "certificate", f"{where}.cert_file")
+        _check_content(key, b"PRIVATE KEY-----", "private key", f"{where}.key_file")
         problem = f"{cert} and {key} cannot be used as a certificate and its key, in PEM: {_why(error)}"
         raise SettingsError(f"{where}: {problem}") from error
     if authorities is not None:
@@ -136,9 +141,56 @@ def _check_readable(path: Path, what: str) -> None:
         raise SettingsError(f"{what}: {path}: cannot be read: {error.strerror}") from error
 
 
-def _expiry(path: Path, where: str) -> datetime:
+def _check_content(path: Path, mark: bytes, what: str, where: str) -> None:
+    """Raise a SettingsError where a file holds something else altogether: OpenSSL says only that something is wrong."""
+    if mark not in path.read_bytes():
+        raise SettingsError(f"{where}: {path}: holds no {what} in PEM")
+
+
+def warning_of_chain(path: Path, where: str) -> str | None:
+    """Return what is to be said of a certificate and those above it that ends soon, or has; None where all is well.
+
+    Args:
+        path: a file of certificates: all of them are needed.
+        where: what the warning calls the setting.
+
+    Raises:
+        SettingsError: the file holds no certificates.
+    """
+    return _warning(min(_ends(path, where)), f"{where}: {path}: the certificate, or one above it,")
+
+
+def warning_of_authorities(path: Path, where: str) -> str | None:
+    """Return what is to be said of authorities all of which end soon, or have; None where all is well.
+
+    Args:
+        path: a file of certificates: any of them will do.
+        where: what the warning calls the setting.
+    """
     try:
-        expiry: datetime = x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc
-    except (OSError, ValueError, IndexError) as error:
-        raise SettingsError(f"{where}.cert_file: {path}: cannot be read as certificates in PEM: {error}") from error
-    return expiry
+        return _warning(max(_ends(path, where)), f"{where}: {path}: the last of these certificates")
+    except SettingsError:
+        # OpenSSL reads more than this does.
+        return None
+
+
+def _warnings(settings: TlsSettings, where: str) -> list[str]:
+    found = [warning_of_chain(settings.cert_file, f"{where}.cert_file")]
+    if settings.client_ca_file:
+        found.append(warning_of_authorities(settings.client_ca_file, f"{where}.client_ca_file"))
+    return [one for one in found if one]
+
+
+def _warning(end: datetime, what: str) -> str | None:
+    now = datetime.now(UTC)
+    if end < now:
+        return f"{what} has ended on {end:%Y-%m-%d}"
+    return f"{what} ends on {end:%Y-%m-%d}" if end < now + _SOON else None
+
+
+def _ends(path: Path, where: str) -> list[datetime]:
+    """Return when each certificate of a file ends."""
+    try:
+        return [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(path.read_bytes())]
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{where}: {path}: cannot be read as certificates in PEM: {error}") from error

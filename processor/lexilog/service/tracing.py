@@ -13,7 +13,6 @@ from importlib import import_module
 from importlib.metadata import version
 from threading import Thread
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from lexilog.errors import SettingsError
 from lexilog.service.settings import TracesSettings
@@ -48,9 +47,8 @@ def set_up_tracing(settings: TracesSettings, exporter: Any = None) -> Callable[[
         What ends it: what has not been sent is, if that takes no more than two seconds.
 
     Raises:
-        SettingsError: the extra ``traces`` is not installed, or the endpoint is no URL.
+        SettingsError: the extra ``traces`` is not installed.
     """
-    _check(settings.endpoint)
     try:
         trace, sampling = import_module("opentelemetry.sdk.trace"), import_module("opentelemetry.sdk.trace.sampling")
         export = import_module("opentelemetry.sdk.trace.export")
@@ -77,19 +75,6 @@ def set_up_tracing(settings: TracesSettings, exporter: Any = None) -> Callable[[
         thread.join(_PATIENCE)
 
     return shut_down
-
-
-def _check(endpoint: str) -> None:
-    try:
-        url = urlsplit(endpoint)
-        known = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
-    except ValueError:
-        known = False
-    if not known:
-        shown = "this" if "@" in endpoint else f"'{endpoint}'"
-        raise SettingsError(
-            f"traces.endpoint: {shown} is no URL of an OTLP/gRPC receiver, such as http://127.0.0.1:4317"
-        )
 
 
 def span(

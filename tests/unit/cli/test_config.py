@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,51 @@ def test_certificates_are_read(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_certificate_in_the_place_of_the_key(file: Path, tmp_path: Path) -> None:
+    """Swapped files are named for what they do not hold."""
+    leaf = trustme.CA().issue_cert("one.example")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    file.write_text(FILE.replace('4317"', '4317", tls: {cert_file: key.pem, key_file: key.pem}'))
+    assert f"cert_file: {tmp_path / 'key.pem'}: holds no certificate in PEM" in _problem("--config", file)
+    file.write_text(FILE.replace('4317"', '4317", tls: {cert_file: cert.pem, key_file: cert.pem}'))
+    assert f"key_file: {tmp_path / 'cert.pem'}: holds no private key in PEM" in _problem("--config", file)
+
+
+@pytest.mark.usefixtures("quick")
+def test_files_that_are_worth_a_warning(file: Path, tmp_path: Path) -> None:
+    """Certificates that end soon or have, keys and tokens that everybody may read; of a door and of a relay."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    leaf = authority.issue_cert("one.example", not_after=datetime.now(UTC) + timedelta(days=13))
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "tokens").write_text("s3cr3t-s3cr3t-s3cr3t")
+    relay = f'https://es1.example:9200"], ca_file: ca.pem, {TLS[1:-1]}'
+    text = FILE.replace('4317"', f'4317", tls: {TLS}, tokens_file: tokens')
+    file.write_text(text.replace('https://es1.example:9200"]', relay))
+    for path in tmp_path.iterdir():
+        path.chmod(0o600)
+    places = ("doors.grpc.tls", "relays.siem")
+    assert _warnings(file) == [f"{place}.cert_file" for place in places]
+    leaf = authority.issue_cert("one.example", not_after=datetime.now(UTC) + timedelta(days=15))
+    (tmp_path / "cert.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (tmp_path / "key.pem").write_bytes(leaf.private_key_pem.bytes())
+    assert _warnings(file) == []
+    for path in tmp_path.iterdir():
+        path.chmod(0o644)
+    assert _warnings(file) == ["doors.grpc.tls.key_file", "doors.grpc.tokens_file", "relays.siem.key_file"]
+
+
+def _warnings(file: Path) -> list[str]:
+    """Return the settings of which `config check` warns."""
+    done = _run("config", "check", "--config", file)
+    assert done.exit_code == 0, done.output
+    assert "s3cr3t" not in done.output
+    return re.findall(r"^warning: (\S+): /", done.stderr, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("quick")
 def test_what_traces_need_is_looked_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces are begun and ended again without a request; what is missing for them is named with its place."""
     file.write_text(f"traces: {{endpoint: 'http://127.0.0.1:4317'}}\n{FILE}")
@@ -143,7 +190,27 @@ def test_a_variable_that_names_no_setting_is_refused() -> None:
     problem = "environment variable LEXILOG__WORKRES: there is no setting 'workres'; is 'workers' meant?"
     assert _problem(env={"LEXILOG__WORKRES": "2"}) == problem
     environ = {"LEXILOG_PORT": "tcp://192.0.2.1:4317", "LEXILOG_SERVICE_HOST": "192.0.2.1", "LEXILOG_SERVE_PORT": "1"}
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_OTLP", "PORT_4317_TCP", "PORT_4317_TCP_ADDR"):
+        environ[f"LEXILOG_SERVE_{name}"] = "192.0.2.1"
     assert _check(env=environ) == _check()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (
+            "SET",
+            "there is no such option: --set has none; settings have variables of their own, such as LEXILOG__DOORS_",
+        ),
+        ("LISTN", "there is no such option; is 'LEXILOG_SERVE_LISTEN' meant?"),
+        ("CATALOGS", "there is no such option; is 'LEXILOG_CATALOG' meant?"),
+        ("PORT_GRPC", "there is no such option; "),
+    ],
+)
+def test_a_variable_that_is_of_no_flag_is_refused(name: str, problem: str) -> None:
+    """It would be ignored without a word; the error has the name that may be meant."""
+    found = _problem(env={f"LEXILOG_SERVE_{name}": "workers=2"})
+    assert found.startswith(f"environment variable LEXILOG_SERVE_{name}: {problem}")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +266,8 @@ def test_catalogues_of_flags_take_the_place_of_those_of_the_file(file: Path, tmp
     own = tmp_path / "own"
     own.mkdir()
     file.write_text(f"catalogs: [nowhere]\n{FILE}")
-    assert _problem("--config", file).startswith(f"{tmp_path / 'nowhere'}:1:1: ")
+    problem = f"{file}:1:12: catalogs: {tmp_path / 'nowhere'}: there is no such file or directory"
+    assert _problem("--config", file) == problem
     problem = f"{own}:1:1: this directory holds no catalogue"
     assert _problem("--config", file, "--catalog", own).startswith(problem)
     assert _problem("--config", file, env={"LEXILOG_CATALOG": str(own)}).startswith(problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,12 @@ HOSTILE = "tag\n2026-01-15 12:00:00,000 INFO lexilog forged\r\x1b[2J\u2028\x85\u
 def root() -> Iterator[logging.Logger]:
     """Return the root logger, and put it back as it was."""
     logger = logging.getLogger()
-    handlers, level = logger.handlers[:], logger.level
+    handlers = logger.handlers[:]
+    levels = {name: logging.getLogger(name).level for name in ("", "lexilog", "hpack")}
     yield logger
     logger.handlers[:] = handlers
-    logger.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _record(message: str, *args: object, level: int = logging.WARNING, line: int = 1, **more: Any) -> logging.LogRecord:
@@ -132,6 +135,71 @@ def test_what_is_set_is_what_is_logged(format_: Any, root: logging.Logger, monke
     (line,) = out.getvalue().splitlines()
     assert line.startswith("{") is (format_ == "json")
     assert "loud" in line
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        ("debug", ["lexilog debug", "lexilog info", "h2 info", "hpack warning"]),
+        ("info", ["lexilog info", "h2 info", "hpack warning"]),
+        ("warning", ["hpack warning"]),
+        ("error", []),
+    ],
+)
+def test_the_level_is_that_of_lexilog(
+    level: Any, said: list[str], root: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries are never asked for more than information, and hpack not for that: it repeats headers."""
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stderr", out)
+    set_up_logging(LogSettings(level=level))
+    for name in ("lexilog", "h2", "hpack"):
+        logging.getLogger(f"{name}.x").debug("%s debug", name)
+        logging.getLogger(f"{name}.x").info("%s info", name)
+    logging.getLogger("hpack.x").warning("hpack warning")
+    assert [" ".join(line.split()[-2:]) for line in out.getvalue().splitlines()] == said
+
+
+def test_a_place_says_what_makes_its_line_another_one() -> None:
+    """Each text has its own minute, whatever the first argument is, and they are bounded as names are."""
+    once = OncePerMinute(lambda: 0.0)
+
+    def passes(text: str) -> bool:
+        record = _record("%s: %s", "catalogs", text)
+        record.once = text
+        return once.filter(record)
+
+    assert [passes(text) for text in ("a.yaml is broken", "b.yaml is broken", "a.yaml is broken")] == [
+        True,
+        True,
+        False,
+    ]
+    assert sum(passes(f"text {number}") for number in range(1_000)) <= 31
+
+
+def test_another_thread_may_log_in_the_middle_of_a_line() -> None:
+    """What a place has said is looked through by one thread at a time: a handler filters outside its own lock."""
+    others: list[threading.Thread] = []
+
+    class Moment(float):
+        """A time at which, when it is compared while names are looked through, another thread logs."""
+
+        def __sub__(self, other: float) -> float:
+            if not others:
+                others.append(threading.Thread(target=once.filter, args=(_record("from %s", "another"),)))
+                others[0].start()
+                others[0].join(0.2)
+            return float(self) - other
+
+    now = 0.0
+    once = OncePerMinute(lambda: now)
+    for number in range(32):
+        once.filter(_record("from %s", f"name {number}"))
+    now = Moment(61.0)
+    assert once.filter(_record("from %s", "new"))
+    others[0].join(10)
+    assert not others[0].is_alive()
+    assert not once.filter(_record("from %s", "another"))
 
 
 def test_relays_do_not_hide_each_other() -> None:

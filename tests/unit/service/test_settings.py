@@ -116,6 +116,13 @@ def test_a_settings_file(settings_file: Callable[[str], Path]) -> None:
         ("type: file, path: out.ndjson, required: false", "type: stdout, bogus: 1", "key 'bogus' is not known here"),
         ('{type: otlp, endpoint: "127.0.0.1:4319"}', "{type: file, path: ./out.ndjson}", "archive writes to this file"),
         ("path: dead", "path: dead, max_bytes: 1GB", "Expected `int`, got `str`; write a plain number"),
+        ("path: out.ndjson", 'path: out.ndjson, rotate_bytes: "100 MB"', "got `str`; write a plain number"),
+        ("routes:", "grace: 10s\nroutes:", "grace: Expected `float`, got `str`; write a plain number"),
+        ("routes:", "timezone: 5\nroutes:", "timezone: Expected `str`, got `int`; put it in quotes"),
+        ('"$${x"', "5", "api_key: Expected `str | null`, got `int`; put it in quotes"),
+        ("routes:", "timezone: [UTC]\nroutes:", "timezone: Expected `str`, got `array`; write a text"),
+        ("path: dead", 'path: "de\\nad"', "a path is expected, and this has several lines"),
+        (SETTINGS, "workers = 2", "this is no map of settings, such as 'workers: 2'; only YAML is known"),
         ("path: dead", "path: dead, max_bytes: !!int ''", "value cannot be read"),
         ("path: dead", "path: dead, max_bytes: !!bool maybe", "value cannot be read"),
         ("routes:", "body_keys: []\nroutes:", "body_keys: Expected `array` of length >= 1"),
@@ -254,7 +261,7 @@ def test_the_examples_of_the_documents_make_sense(
 ) -> None:
     """Each settings file in README.md and docs/serve.md can be used as it stands."""
     for name in ("FORWARD_KEY", "ES_API_KEY", "HEC_TOKEN"):
-        monkeypatch.setenv(name, "secret")
+        monkeypatch.setenv(name, "secret-of-an-example")
     texts = [(checkout / name).read_text(encoding="utf-8") for name in ("README.md", "docs/serve.md")]
     blocks = [block for text in texts for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     examples = [block for block in blocks if re.search(r"^relays:", block, re.MULTILINE)]
@@ -262,7 +269,7 @@ def test_the_examples_of_the_documents_make_sense(
     for example in examples:
         path = settings_file(example.replace("${file:/run/secrets/", "${file:"))
         for name in re.findall(r"\$\{file:/run/secrets/(\w+)\}", example):
-            path.with_name(name).write_text("secret")
+            path.with_name(name).write_text("secret-of-an-example")
         assert load_settings(path).relays
 
 

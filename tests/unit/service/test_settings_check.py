@@ -72,6 +72,25 @@ def test_loopback_needs_no_protection(listen: str, tmp_path: Path) -> None:
     assert grpc.listen == listen
 
 
+@pytest.mark.parametrize("protection", ["", f", {TLS}"])
+def test_a_short_key_is_no_protection(protection: str, tmp_path: Path) -> None:
+    """It can be guessed, by whoever reaches the door; on this machine alone any key will do."""
+    key = "shared_key: s3cr3t-s3cr3t-s"
+    problem = r"1:\d+: shared_key: 0\.0\.0\.0:1 can be reached .* take 16 or more characters"
+    with pytest.raises(SettingsError, match=problem) as caught:
+        _load(tmp_path, f"doors: {{forward: {{listen: '0.0.0.0:1', {key}{protection}}}}}\n{SINK}")
+    assert "s3cr3t" not in str(caught.value)
+    assert _load(tmp_path, f"doors: {{forward: {{{key}{protection}}}}}\n{SINK}").doors.forward
+
+
+def test_a_message_that_hardly_ever_fits_is_refused(tmp_path: Path) -> None:
+    """A door that takes larger messages than may be pending would take them only while nothing else is."""
+    problem = r"1:\d+: max_receive_bytes: 2097152 is more than max_pending_bytes \(1048576\)"
+    with pytest.raises(SettingsError, match=problem):
+        _load(tmp_path, "doors: {grpc: {max_receive_bytes: 2097152}}\nmax_pending_bytes: 1048576")
+    assert _load(tmp_path, "doors: {grpc: {max_receive_bytes: 1048576}}\nmax_pending_bytes: 1048576")
+
+
 @pytest.mark.parametrize(
     ("door", "protection"),
     [
@@ -79,7 +98,9 @@ def test_loopback_needs_no_protection(listen: str, tmp_path: Path) -> None:
         ("forward", TLS),
         ("grpc", f"tokens: [{TOKEN}]"),
         ("http", "tokens_file: tokens"),
-        ("forward", "shared_key: k"),
+        ("forward", "shared_key: a-key-of-16-char"),
+        ("forward", "tls: {cert_file: c, key_file: k, client_ca_file: a}, shared_key: k"),
+        ("forward", "allow_unprotected: true, shared_key: k"),
         ("grpc", "allow_unprotected: true"),
         ("forward", "allow_unprotected: true"),
     ],
@@ -108,6 +129,11 @@ def test_settings_without_a_file_are_checked_too() -> None:
         ("metrics: {listen: '0.0.0.0:4317'}", "is the address of a door: metrics need their own"),
         ("metrics: {listen: '9464'}", "1:11: listen: '9464' is no HOST:PORT"),
         ("traces: {endpoint: 'collector.example:4317'}", "1:10: traces: this is no URL"),
+        ("traces: {endpoint: 'ftp://x'}", "this is no URL"),
+        ("traces: {endpoint: 'http://'}", "this is no URL"),
+        ("traces: {endpoint: 'http://[::1'}", "this is no URL"),
+        ("traces: {endpoint: 'http://x:port'}", "this is no URL"),
+        ("traces: {endpoint: 'http://x:0'}", "port 0 is none to send to"),
         ("traces: {endpoint: 'http://u:p4ssw0rd@collector.example'}", "a URL holds no user and password here"),
         ("workers: 2\nrelays: {a: {type: stdout}}", "2:10: relay a: the lines of 2 workers would mix"),
         ("csv_columns: [a, b]", "1:1: csv_columns: these name no time (TIMESTAMP), or neither INFO_MSG nor SITUATION"),

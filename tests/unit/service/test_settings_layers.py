@@ -109,12 +109,12 @@ def test_a_relay_can_be_made_in_the_environment(file: Path) -> None:
         ("a #b", "a #b"),
         ("'a'' b'", "a' b"),
         ('"null"', "null"),
-        ("${HOME} ${file:/etc/hostname}", "${HOME} ${file:/etc/hostname}"),
+        ("$${HOME} ${", "$${HOME} ${"),
         ("null", None),
     ],
 )
 def test_a_text_stays_what_it_is(text: str, key: str | None, file: Path) -> None:
-    """Where a text is wanted it is taken as it stands, without placeholders; quotes of YAML may stand around it."""
+    """Where a text is wanted it is taken as it stands; quotes of YAML may stand around it."""
     for layers in ({"environ": {"LEXILOG__RELAYS__ES_1__API_KEY": text}}, {"sets": [f"relays.Es-1.api_key={text}"]}):
         assert _relay(load_layers(file, **{"environ": {}, **layers})[0], "Es-1").api_key == key  # type: ignore[arg-type]
 
@@ -145,8 +145,8 @@ def test_paths_start_where_they_are_said(file: Path) -> None:
 
 
 def test_null_takes_away_and_nothing_opens(file: Path) -> None:
-    """null stands for the default, a missing relay or a closed door; an empty value opens a door or the metrics."""
-    sets = ["relays.Es-1=null", "doors.grpc=null", "doors.http=", "metrics=", "timezone=null", "dead_letters=null"]
+    """null stands for the default, a missing relay or a closed door; an empty map opens a door or the metrics."""
+    sets = ["relays.Es-1=null", "doors.grpc=null", "doors.http={}", "metrics={}", "timezone=null", "dead_letters=null"]
     found = load_layers(file, environ={}, sets=sets)[0]
     assert (list(found.relays), found.timezone, found.dead_letters) == (["back"], "UTC", None)
     assert (found.doors.grpc, found.doors.http, found.metrics) == (None, HttpDoorSettings(), MetricsSettings())
@@ -176,6 +176,12 @@ def test_null_takes_away_and_nothing_opens(file: Path) -> None:
         ("", "x", "there is no setting ''"),
         ("WORKERS", "many", "workers: Expected `int`, got `str`; write a plain number"),
         ("WORKERS", "", "the value is empty; null stands for the default"),
+        ("DOORS__GRPC", "", "the value is empty; null stands for the default, {} for a map of defaults"),
+        ("RELAYS", "", "the value is empty; null stands for the default, {} for a map of defaults"),
+        ("RELAYS__ES_1__API_KEY", "${s3cr3t}", "nothing is filled in here"),
+        ("RELAYS__BACK__HEADERS__X", "Bearer ${file:s3cr3t}", "nothing is filled in here"),
+        ("DOORS__GRPC__TOKENS", "['${s3cr3t}']", "nothing is filled in here"),
+        ("RELAYS__B", "{type: splunk_hec, token: '${s3cr3t}'}", "nothing is filled in here"),
         ("WORKERS", "0", "workers: Expected `int` >= 1"),
         ("DOORS__GRPC__LISTEN", "4317", "listen: '4317' is no HOST:PORT"),
         ("DOORS__GRPC__TOKENS", "s3cr3t-s3cr3t-s3cr3t", "tokens: Expected `array`, got `str`; write a list: [...]"),
@@ -225,6 +231,38 @@ def test_a_mistake_in_a_flag(text: str, problem: str, file: Path) -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["DOORS__GRPC__LISTEN", "WORKERS__", "ZZ__ZZ"])
+def test_a_variable_with_one_underscore_too_few_is_refused(name: str) -> None:
+    """It would be ignored without a word; the error has the name that is meant."""
+    problem = f"^environment variable LEXILOG_{name}: this is no setting; is LEXILOG__{name} meant\\?$"
+    with pytest.raises(SettingsError, match=problem):
+        load_layers(environ={f"LEXILOG_{name}": "x"})
+
+
+def test_a_relay_that_another_layer_has_taken_away(file: Path) -> None:
+    """Who says more of a relay of the file hears that --relay took the place of all of them."""
+    relays = Change(("relays",), {"relay": {"type": "stdout"}}, "environment variable LEXILOG_SERVE_RELAY")
+    problem = "__API_KEY: relay es_1: .*; environment variable LEXILOG_SERVE_RELAY took the place of all relays"
+    with pytest.raises(SettingsError, match=problem):
+        load_layers(file, variables=[relays], environ={"LEXILOG__RELAYS__ES_1__API_KEY": "x"})
+
+
+@pytest.mark.parametrize("level", ["INFO", "Debug", "error"])
+def test_the_level_of_the_log_has_no_case(level: str, file: Path) -> None:
+    """Whichever layer says it."""
+    file.write_text(f"log: {{level: {level}}}")
+    for layers in ({"environ": {}}, {"environ": {"LEXILOG__LOG__LEVEL": level}}):
+        assert load_layers(file, **layers)[0].log.level == level.lower()
+
+
+@pytest.mark.parametrize(("name", "text"), [("lexilog.toml", "[log]\nlevel = 'info'"), ("x.json", '{"log": "a", }}')])
+def test_other_formats_are_not_known(name: str, text: str, tmp_path: Path) -> None:
+    """A file that is named as something else, and is no YAML, is an error that says so."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=r":\d+:\d+: is not valid YAML: .*; only YAML is known$"):
+        load_layers(tmp_path / name, environ={})
+
+
 def test_two_variables_for_one_setting_are_refused() -> None:
     """Which of them counts nobody could tell."""
     with pytest.raises(SettingsError, match="LEXILOG__workers: LEXILOG__WORKERS says the same setting"):
@@ -250,7 +288,9 @@ def test_an_error_names_the_layer_that_the_value_is_of(file: Path) -> None:
         load_layers(file, environ={}, sets=["timezone=Nowhere/City"])
     assert load_layers(file, environ={}, sets=["timezone=UTC"])[0].timezone == "UTC"
     with pytest.raises(SettingsError, match=r"lexilog\.yaml:5:3: relay back can .* not every sender can be told"):
-        load_layers(file, environ={}, sets=["timezone=UTC", "dead_letters=null", "relays.Es-1=null", "doors.forward="])
+        load_layers(
+            file, environ={}, sets=["timezone=UTC", "dead_letters=null", "relays.Es-1=null", "doors.forward={}"]
+        )
 
 
 @pytest.mark.parametrize(("text", "where"), [("[]", "1:1"), ("doors: 5", "1:1"), ("doors: {grpc: 5}", "1:9")])

@@ -16,12 +16,15 @@ from lexilog.relay.settings import (
     SplunkHecSettings,
     StdoutSettings,
 )
-from lexilog.service.settings import Doors, DoorSettings, Settings, read_zone
+from lexilog.service.settings import Doors, DoorSettings, ForwardDoorSettings, Settings, read_zone
 from lexilog.service.settings.addresses import Address, hosts_of, is_same, read_host_and_port, read_url
 from lexilog.service.settings.check_relay import check_relay
 from lexilog.yaml_document import Fail
 
 __all__ = ["check_settings"]
+
+# As of tokens, where there is no certificate to have as well.
+_SHORTEST_KEY = 16
 
 
 def check_settings(settings: Settings, fail: Fail | None = None) -> None:
@@ -62,6 +65,10 @@ def _check_doors(settings: Settings, fail: Fail) -> list[Address]:
             raise fail(f"listen: {door.listen} is the address of another door", *where)
         listens.append(address)
         _check_protection(name, door, address[0], fail)
+        if door.max_receive_bytes > settings.max_pending_bytes:
+            problem = f"max_receive_bytes: {door.max_receive_bytes} is more than max_pending_bytes"
+            why = f"({settings.max_pending_bytes}): such a message could be taken only while nothing else is in work"
+            raise fail(f"{problem} {why}", "doors", name, "max_receive_bytes")
     if not listens:
         raise fail("no door is open: name one or more of grpc, http, forward, such as 'grpc: {}'", "doors")
     if doors.forward and not settings.relays:
@@ -71,14 +78,19 @@ def _check_doors(settings: Settings, fail: Fail) -> list[Address]:
 
 def _check_protection(name: str, door: DoorSettings, host: str, fail: Fail) -> None:
     """Refuse a door through which whoever can reach it may send."""
-    if door.tls or door.has_secret or door.allow_unprotected or _is_loopback(host):
+    if door.allow_unprotected or _is_loopback(host):
         return
-    secret = "a shared_key" if name == "forward" else "tokens"
-    raise fail(
-        f"listen: {door.listen} can be reached from other machines, and the door has neither tls nor {secret}: give it "
-        f"one of them, or say 'allow_unprotected: true' under doors.{name}",
-        *("doors", name, "listen"),
-    )
+    if not door.tls and not door.has_secret:
+        secret = "a shared_key" if name == "forward" else "tokens"
+        raise fail(
+            f"listen: {door.listen} can be reached from other machines, and the door has neither tls nor {secret}: "
+            f"give it one of them, or say 'allow_unprotected: true' under doors.{name}",
+            *("doors", name, "listen"),
+        )
+    key = door.shared_key if isinstance(door, ForwardDoorSettings) else None
+    if key is not None and len(key) < _SHORTEST_KEY and not (door.tls and door.tls.client_ca_file):
+        problem = f"shared_key: {door.listen} can be reached from other machines, and the key can be guessed"
+        raise fail(f"{problem}: take {_SHORTEST_KEY} or more characters", "doors", name, "shared_key")
 
 
 def _is_loopback(host: str) -> bool:
@@ -98,7 +110,9 @@ def _check_metrics(settings: Settings, listens: list[Address], fail: Fail) -> No
         if address[1] and any(is_same(address, listen) for listen in listens):
             raise fail(f"listen: {settings.metrics.listen} is the address of a door: metrics need their own", *where)
     if settings.traces:
-        read_url(settings.traces.endpoint, "traces", ("traces", "endpoint"), fail)
+        where = ("traces", "endpoint")
+        if not read_url(settings.traces.endpoint, "traces", where, fail)[1]:
+            raise fail("traces: port 0 is none to send to", *where)
 
 
 def _check_relays(settings: Settings, listens: list[Address], fail: Fail) -> None:

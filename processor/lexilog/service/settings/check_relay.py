@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lexilog.relay.settings import (
@@ -18,6 +19,8 @@ from lexilog.yaml_document import Fail
 
 __all__ = ["check_relay"]
 
+# A token of RFC 9110, section 5.6.2.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _Steps = tuple[str | int, ...]
 _NetworkSettings = OtlpSettings | ForwardSettings | ElasticsearchSettings | SplunkHecSettings
 
@@ -42,6 +45,10 @@ def check_relay(name: str, relay: RelaySettings, listens: list[Address], fail: F
         return
     if isinstance(relay, ElasticsearchSettings):
         _check_user(name, relay, fail)
+    if isinstance(relay, OtlpSettings) and not all(_HEADER.fullmatch(header) for header in relay.headers):
+        # It is not repeated: it may be the value.
+        problem = f"relay {name}: headers: what stands in the place of a name is none: write {{NAME: VALUE}}"
+        raise fail(problem, "relays", name, "headers")
     for address, where in _addresses(name, relay, fail):
         if not address[1]:
             raise fail(f"relay {name}: port 0 is none to send to", *where)

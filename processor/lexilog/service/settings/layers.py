@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lexilog.errors import SettingsError
 from lexilog.relay.settings import RELAYS
-from lexilog.service.settings import Settings
-from lexilog.yaml_document import Document, convert, meant_of
+from lexilog.service.settings import LEVELS, Settings
+from lexilog.service.settings.kinds import is_path_at
+from lexilog.service.settings.placeholders import Placeholders
+from lexilog.yaml_document import Document, convert, cut, meant_of
 
-__all__ = ["Change", "Layers", "Steps"]
+__all__ = ["Change", "Layers", "Steps", "leaves"]
 
 Steps = tuple[str | int, ...]
-
-_PLACEHOLDER = re.compile(r"\$(?:\$(?P<literal>\{)|\{file:(?P<file>[^}]*)\}|\{(?P<name>\w+)\})")
-# The largest file that ``${file:...}`` takes, in bytes.
-_MOST_BYTES = 64 * 1024
 
 
 class Change(NamedTuple):
@@ -54,8 +50,11 @@ class Layers:
         self._origins: dict[Steps, str] = {}
         self._changed: set[Steps] = set()
         self._base = path.parent if path else Path()
+        self._placeholders = Placeholders(self._base)
         if path:
             document = Document(path, failure=_fail)
+            if isinstance(document.data, str):
+                raise _fail(path, 1, 1, "this is no map of settings, such as 'workers: 2'; only YAML is known")
             self.data = document.data
             self._origins.update(document.places())
 
@@ -91,13 +90,25 @@ class Layers:
         return self._origins.get(steps)
 
     def error(self, problem: str, *steps: str | int) -> SettingsError:
-        """Return an error that names where a setting comes from; where it has no place, what is nearest to it."""
+        """Return an error that names where a setting comes from; where it has no place, what is nearest to it.
+
+        What was filled in for a placeholder is not repeated.
+        """
+        problem = self.hide(problem)
         while True:
             if origin := self._origins.get(steps) or (self._below(steps) if steps else None):
                 return SettingsError(f"{origin}: {problem}")
             if not steps:
                 return SettingsError(problem)
             steps = steps[:-1]
+
+    def hide(self, text: str) -> str:
+        """Return a text without what was filled in for placeholders."""
+        return self._placeholders.hide(text)
+
+    def written(self, *steps: str | int) -> str | None:
+        """Return what stands in the file for a setting that placeholders were filled into; None for another one."""
+        return self._placeholders.written(*steps)
 
     def _below(self, steps: Steps) -> str | None:
         size = len(steps)
@@ -116,7 +127,13 @@ class Layers:
             data = self._expand(self.data, ())
         except RecursionError as error:
             raise self.error("is nested too deep") from error
+        for steps in self._placeholders.contents():
+            if is_path_at(*steps):
+                problem = "this wants a path, not a content: leave ${file: } away"
+                name = next(step for step in reversed(steps) if isinstance(step, str))
+                raise self.error(f"{name}: {problem}", *steps)
         _open_what_is_named(data)
+        _lower_level(data)
         self._check_relays(data)
         return convert(data, Settings, self.error, base=self._base)
 
@@ -129,7 +146,9 @@ class Layers:
             if not isinstance(kind, str) or kind not in RELAYS:
                 others = [other for other in raw if other != name]
                 hint = meant_of(name, others) if isinstance(item, dict) and "type" not in item else ""
-                problem = f"relay {name}: 'type' is to be one of {', '.join(RELAYS)}{hint}"
+                if ("relays",) in self._changed:
+                    hint = f"; {self._origins[('relays',)]} took the place of all relays"
+                problem = f"relay {cut(name)}: 'type' is to be one of {', '.join(RELAYS)}{hint}"
                 raise self.error(problem, "relays", name, "type")
             convert(item, RELAYS[kind], self.error, "relays", name, base=self._base)
 
@@ -147,19 +166,22 @@ class Layers:
         def fail(problem: str) -> SettingsError:
             return self.error(f"{problem}; for a literal '${{' write '$${{'", *steps)
 
-        def put(found: re.Match[str]) -> str:
-            if found["literal"]:
-                return "${"
-            if found["file"] is not None:
-                return _read_text(self._base / found["file"], fail)
-            if found["name"] not in os.environ:
-                raise fail(f"the environment variable {found['name']} is not set")
-            return os.environ[found["name"]]
+        return self._placeholders.fill(text, steps, fail)
 
-        return _PLACEHOLDER.sub(put, text)
+
+def leaves(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
+    """Yield what stands in a value, with its path, that is neither a map nor a list."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if parts is None:
+        yield steps, value
+        return
+    for key, item in parts:
+        yield from leaves(item, (*steps, key))
 
 
 def _fail(path: Path, line: int, column: int, problem: str) -> SettingsError:
+    if path.suffix not in (".yaml", ".yml") and problem.startswith("is not valid YAML"):
+        problem += "; only YAML is known"
     return SettingsError(f"{path}:{line}:{column}: {problem}")
 
 
@@ -180,18 +202,8 @@ def _open_what_is_named(data: Any) -> None:
         data["metrics"] = {}
 
 
-def _read_text(path: Path, fail: Callable[[str], SettingsError]) -> str:
-    """Return what a file holds, without the end of its last line."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        text = content.decode()
-    except OSError as error:
-        raise fail(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise fail(f"{path}: is not UTF-8 (byte {error.start})") from error
-    except ValueError as error:
-        raise fail("what stands behind 'file:' is no name of a file") from error
-    if len(content) > _MOST_BYTES:
-        raise fail(f"{path}: is larger than {_MOST_BYTES} bytes, too large for a setting")
-    return text.removesuffix("\n").removesuffix("\r")
+def _lower_level(data: Any) -> None:
+    """Take the level of the log in any case."""
+    log = data.get("log") if isinstance(data, dict) else None
+    if isinstance(log, dict) and str(level := log.get("level")).lower() in LEVELS:
+        data["log"] = log | {"level": str(level).lower()}

@@ -253,12 +253,11 @@ def read_address(text: str, what: str) -> tuple[str, int]:
     """Return host, without brackets, and port.
 
     Raises:
-        SettingsError: the text is no address. It is not repeated where it may hold a password.
+        SettingsError: the text is no address. It is not repeated where it may hold a password or a token.
     """
     found = _ADDRESS.match(text)
     if not found or int(found["port"]) > 65535:
-        shown = "this" if "@" in text else f"'{text}'"
-        raise SettingsError(f"{what}: {shown} is no HOST:PORT, such as 127.0.0.1:4317 or [::1]:4317")
+        raise SettingsError(f"{what}: {_shown(text)} is no HOST:PORT, such as 127.0.0.1:4317 or [::1]:4317")
     return found["host"].strip("[]"), int(found["port"])
 
 
@@ -287,4 +286,10 @@ def read_relay(text: str, shape: Shape) -> RelaySettings:
         return FileSettings(path=Path(rest))
     if kind == "otlp" and rest.startswith("//"):
         return OtlpSettings(endpoint=rest[2:], shape=shape)
-    raise SettingsError(f"relay: '{text}' is none of otlp://HOST:PORT, file:PATH, stdout; others need a settings file")
+    problem = f"{_shown(text)} is none of otlp://HOST:PORT, file:PATH, stdout; others need a settings file"
+    raise SettingsError(f"relay: {problem}")
+
+
+def _shown(text: str) -> str:
+    """Return how an error calls a text that is no address: a URL holds a password before @, or a token behind ?."""
+    return "this" if "@" in text or "?" in text else f"'{text}'"

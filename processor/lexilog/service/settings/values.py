@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 from msgspec import inspect
 
 from lexilog.errors import SettingsError
-from lexilog.service.settings import Settings
-from lexilog.service.settings.layers import Change, Layers
+from lexilog.service.settings.kinds import is_path, is_secret_at, of_all
+from lexilog.service.settings.layers import Change, Layers, Steps, leaves
+from lexilog.service.settings.placeholders import has_placeholder
 from lexilog.yaml_document import inside, meant_of, members
 
 __all__ = ["put_environment", "put_flags"]
 
 _PREFIX = "LEXILOG__"
+# With one underscore where two are needed.
+_ALMOST = re.compile(r"LEXILOG_([^_].*__.*)", re.DOTALL)
 _SECTION = (inspect.StructType, inspect.DictType)
 _LIST = (inspect.VarTupleType,)
 _TEXT = (inspect.StrType, inspect.LiteralType, inspect.EnumType, inspect.CustomType)
@@ -36,6 +37,9 @@ def put_environment(layers: Layers, environ: Mapping[str, str]) -> None:
     Raises:
         SettingsError: a variable names no setting, or its value cannot be read.
     """
+    for name in environ:
+        if found := _ALMOST.fullmatch(name):
+            raise SettingsError(f"environment variable {name}: this is no setting; is {_PREFIX}{found[1]} meant?")
     said: dict[tuple[str | int, ...], str] = {}
     named = (name for name in environ if name.startswith(_PREFIX))
     # A map comes before what stands in it.
@@ -44,7 +48,7 @@ def put_environment(layers: Layers, environ: Mapping[str, str]) -> None:
         steps, kind = _resolve(name.removeprefix(_PREFIX).split("__"), layers, _without_case, origin)
         if (other := said.setdefault(steps, name)) != name:
             raise SettingsError(f"{origin}: {other} says the same setting: leave one of them out")
-        layers.put(Change(steps, _read(environ[name], kind, origin), origin))
+        _put(layers, steps, _read(environ[name], kind, origin), origin)
 
 
 def put_flags(layers: Layers, texts: Iterable[str]) -> None:
@@ -60,7 +64,15 @@ def put_flags(layers: Layers, texts: Iterable[str]) -> None:
             raise SettingsError("--set: NAME=VALUE is expected, such as doors.grpc.listen=127.0.0.1:4317")
         origin = f"--set {name}"
         steps, kind = _resolve(name.split("."), layers, _exactly, origin)
-        layers.put(Change(steps, _read(value, kind, origin), origin))
+        _put(layers, steps, _read(value, kind, origin), origin)
+
+
+def _put(layers: Layers, steps: Steps, value: Any, origin: str) -> None:
+    for place, text in leaves(value, steps):
+        if isinstance(text, str) and has_placeholder(text) and is_secret_at(*place):
+            problem = "nothing is filled in here, as in the file it would be: give the secret itself"
+            raise SettingsError(f"{origin}: {problem}")
+    layers.put(Change(steps, value, origin))
 
 
 def _exactly(step: str, names: Iterable[str]) -> str | None:
@@ -81,7 +93,7 @@ def _plain(name: str) -> str:
 
 def _resolve(texts: list[str], layers: Layers, match: _Match, origin: str) -> tuple[tuple[str, ...], Any]:
     """Return the path of a setting, and its type as `msgspec.inspect` describes it."""
-    kind, data = _all(), layers.data
+    kind, data = of_all(), layers.data
     steps: tuple[str, ...] = ()
     for text in texts:
         where = f"{origin}: '{'.'.join(steps)}'"
@@ -102,11 +114,6 @@ def _resolve(texts: list[str], layers: Layers, match: _Match, origin: str) -> tu
         data = data.get(step) if isinstance(data, dict) else None
         steps = (*steps, step)
     return steps, kind
-
-
-@cache
-def _all() -> Any:
-    return msgspec.inspect.type_info(Settings)
 
 
 def _names(kind: Any) -> dict[str, None]:
@@ -133,7 +140,7 @@ def _read(text: str, kind: Any, origin: str) -> Any:
         if _wants_text(kind):
             return _text(_unquoted(node, text), kind)
         if node is None:
-            return _empty(kind, origin)
+            raise SettingsError(f"{origin}: the value is empty; {_for_nothing(kind)}")
         return _construct(node, kind)
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError) as error:
         if _wants_text(kind):
@@ -149,10 +156,10 @@ def _unquoted(node: yaml.Node | None, text: str) -> str:
     return str(node.value) if node and is_quoted else text
 
 
-def _empty(kind: Any, origin: str) -> Any:
-    if any(isinstance(one, inspect.StructType) for one in members(kind)):
-        return {}
-    raise SettingsError(f"{origin}: the value is empty; null stands for the default")
+def _for_nothing(kind: Any) -> str:
+    """Return what stands for the default, which no empty value does: it would take the place of what is in the file."""
+    is_map = any(isinstance(one, _SECTION) for one in members(kind))
+    return f"null stands for the default{', {} for a map of defaults' if is_map else ''}"
 
 
 def _wants_text(kind: Any) -> bool:
@@ -161,8 +168,7 @@ def _wants_text(kind: Any) -> bool:
 
 def _text(text: str, kind: Any) -> str | Path:
     """Return a text, or the path that it is; a path that cannot be one stays a text, which is refused later."""
-    is_path = any(isinstance(one, inspect.CustomType) and one.cls is Path for one in members(kind))
-    return Path(text) if is_path and text and "\0" not in text else text
+    return Path(text) if is_path(kind) and text and "\0" not in text else text
 
 
 def _construct(node: yaml.Node, kind: Any) -> Any:
