@@ -345,8 +345,8 @@ def test_a_catalogue_that_breaks_later_keeps_a_worker_from_coming_back(
     pids = _all_ready(process)
     catalog.write_text("format: 1\nname: broken\n")
     os.kill(pids[2], signal.SIGKILL)
-    until(lambda: "worker 2 keeps ending quickly: " in process.log.read_text(), "it is held back")
-    assert f"has ended with exit code 1: {catalog}:" in process.log.read_text()
+    until(lambda: f"worker 2: cannot start: {catalog}:" in _get(process, "/readyz"), "health names the file")
+    assert f"worker 2 cannot start: {catalog}:" in process.log.read_text()
     Agent(process.ports["grpc"]).once(request_of([KNOWN.format(1)]))
     assert process.terminate() == 0
 
@@ -372,6 +372,21 @@ def test_a_mistake_is_one_line_as_without_workers(
         assert problem in lines[-1]
         assert not any(" ERROR " in line or "Traceback" in line for line in lines)
     assert said[0][1][-1] == said[1][1][-1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_of_metrics_of_others_is_left_alone(
+    workers: int, serve_config: ServeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment tells other programs that use prometheus_client neither stops nor mixes up anything."""
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "theirs"))
+    process = serve_config(_settings(tmp_path, workers=workers))
+    _all_ready(process, workers)
+    Agent(process.ports["grpc"]).send(request_of([KNOWN.format(1)]))
+    until(lambda: _metric(process, "lexilog_records_total", delivery="relayed") == 1, "the record is counted")
+    assert process.terminate() == 0
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 def test_one_process_has_the_same_metrics_and_health(serve_config: ServeConfig, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 from lexilog.relay._tls import Loaded, TlsFiles
 
 __all__ = ["Renewed"]
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -57,10 +60,16 @@ class Renewed(Generic[_T]):
             for unused in [one for one in self._old if not self._users[one]]:
                 self._old.remove(unused)
                 del self._users[unused]
-                await self._close(unused)
+                await self._let_go(unused)
 
     async def close(self) -> None:
         """Close the client, whoever uses it."""
         for client in (*self._old, self._client):
-            await self._close(client)
+            await self._let_go(client)
         self._old.clear()
+
+    async def _let_go(self, client: _T) -> None:
+        try:
+            await self._close(client)
+        except Exception as error:  # what it was asked to do is done, and nobody uses it any more
+            _log.warning("a client cannot be closed: %s", error, exc_info=error)

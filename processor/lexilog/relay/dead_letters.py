@@ -10,10 +10,11 @@ that it can walk the whole way again. Several processes may use a directory at o
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ _LOCK, _REPLAY_LOCK = "lock", "replay.lock"
 _PART = ".part"
 # Nobody mends a cause within seconds, and each attempt sends the rest of the batch to its relay again.
 _FULL_RETRY = 30.0
+# Seconds between two looks at how much there is: a replay, or another process, takes and adds.
+_LOOK = 30.0
 
 
 class DeadLetters:
@@ -44,12 +47,16 @@ class DeadLetters:
     Args:
         path: the directory; made if it is not there, for its owner alone.
         max_bytes: how much all its files may hold together, in bytes, those that are being replayed included.
+        on_held: is told how many bytes they hold, in a thread: when they are opened, with each letter, and from time to
+            time until they are closed.
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, on_held: Callable[[int], None] | None = None) -> None:
         self._path = path
         self._replaying = path / _REPLAYING
         self._max_bytes = max_bytes
+        self._on_held = on_held
+        self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the directory.
@@ -61,6 +68,30 @@ class DeadLetters:
             await in_thread(self._prepare)
         except OSError as error:
             raise SettingsError(f"dead letters: {self._path}: cannot be used: {error.strerror or error}") from error
+        if self._on_held:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Look no more at how much there is; letters can be added all the same."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+            self._watching = None
+
+    async def _watch(self) -> None:
+        while True:
+            # What is wrong with the directory is said when a letter is added.
+            with suppress(OSError):
+                await in_thread(lambda: self._tell(self._held()))
+            await asyncio.sleep(_LOOK)
+
+    def _held(self) -> int:
+        """Return how many bytes all files hold together."""
+        return sum(_size(file) for file in self._files(self._path, self._replaying))
+
+    def _tell(self, held: int) -> None:
+        if self._on_held:
+            self._on_held(held)
 
     def _prepare(self) -> None:
         self._make()
@@ -102,7 +133,8 @@ class DeadLetters:
         lines = b"".join(msgspec.json.encode(write_letter(relay, refusal, now)) + b"\n" for refusal in refusals)
         self._make()
         with self._locked():
-            held = sum(_size(file) for file in self._files(self._path, self._replaying))
+            held = self._held()
+            self._tell(held)
             if held + len(lines) > self._max_bytes:
                 problem = f"dead letters: {self._path} holds {held} of {self._max_bytes} bytes"
                 advice = "mend the cause, then run `lexilog replay`"
@@ -111,6 +143,7 @@ class DeadLetters:
                 raise RelayError(f"{problem}: {advice}", _FULL_RETRY)
             with self._current() as file:
                 append_all(file, lines)
+            self._tell(held + len(lines))
 
     def _current(self) -> io.FileIO:
         """Return the file that letters go to now, open for appending; a new one where the newest cannot go on."""

@@ -137,6 +137,8 @@ class Router(Relay):
 
     async def close(self) -> None:
         """Wait a moment for relays that are not required, and close all."""
+        if self._dead_letters:
+            await self._dead_letters.close()
         await asyncio.gather(*(relay.close() for relay in self._optional.values()))
         for relay in self._relays.values():
             await relay.close()

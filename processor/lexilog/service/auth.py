@@ -38,6 +38,7 @@ class Tokens:
         port: its name in the settings.
 
     Attributes:
+        name: what the settings call them.
         is_open: no tokens are configured, so everybody may send.
         seen: the fingerprint of the file before it was read for the first time.
 
@@ -48,10 +49,11 @@ class Tokens:
     what = "tokens"
 
     def __init__(self, settings: RequestDoorSettings, port: str) -> None:
+        self.name = f"doors.{port}.tokens"
         self.is_open = not settings.tokens and settings.tokens_file is None
         self._file = settings.tokens_file
         self._where = f"doors.{port}."
-        self._in_settings = _digests(enumerate(settings.tokens, start=1), f"{self._where}tokens: number ")
+        self._in_settings = _of_settings(settings, self._where)
         self._has_warned = False
         self._known: frozenset[bytes]
         self.seen = fingerprint(self.files())
@@ -67,16 +69,13 @@ class Tokens:
         Raises:
             SettingsError: it cannot be used; the error repeats no token.
         """
-        known = self._in_settings
-        if self._file is not None:
-            found, mode = _read(self._file, f"{self._where}tokens_file: ")
-            known |= found
-            if mode & stat.S_IROTH and not self._has_warned:
-                self._has_warned = True
-                _log.warning("%stokens_file: %s: every user of this machine may read it", self._where, self._file)
+        found, mode = _of_file(self._file, self._where)
+        if mode & stat.S_IROTH and not self._has_warned:
+            self._has_warned = True
+            _log.warning("%stokens_file: %s: every user of this machine may read it", self._where, self._file)
 
         def use() -> None:
-            self._known = known
+            self._known = self._in_settings | found
 
         return use
 
@@ -106,10 +105,7 @@ def load_tokens(settings: RequestDoorSettings, where: str = "") -> frozenset[byt
     Raises:
         SettingsError: the tokens cannot be used; the error repeats none of them.
     """
-    found = _digests(enumerate(settings.tokens, start=1), f"{where}tokens: number ")
-    if settings.tokens_file is not None:
-        found |= _read(settings.tokens_file, f"{where}tokens_file: ")[0]
-    return found
+    return _of_settings(settings, where) | _of_file(settings.tokens_file, where)[0]
 
 
 def _brought(headers: Mapping[str, str | bytes]) -> Iterator[str]:
@@ -140,11 +136,18 @@ def _digests(tokens: Iterable[tuple[int, str]], where: str) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def _read(path: Path, where: str) -> tuple[frozenset[bytes], int]:
-    """Return the digests of the tokens in a file, and the file's mode.
+def _of_settings(settings: RequestDoorSettings, where: str) -> frozenset[bytes]:
+    return _digests(enumerate(settings.tokens, start=1), f"{where}tokens: number ")
+
+
+def _of_file(path: Path | None, where: str) -> tuple[frozenset[bytes], int]:
+    """Return the digests of the tokens in a file, and the file's mode; nothing where there is none.
 
     An error must not lead to what the file holds: none is raised from another one.
     """
+    if path is None:
+        return frozenset(), 0
+    where += "tokens_file: "
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

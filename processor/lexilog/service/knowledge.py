@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -40,11 +39,11 @@ class Knowledge:
         SettingsError: a route names a catalogue that is not known.
     """
 
-    what = "catalogs"
+    what = name = "catalogs"
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None, pipeline: Pipeline | None = None) -> None:
         self._settings = settings
-        self._gauge = (metrics or Metrics())["catalog_entries"]
+        self._metrics = metrics or Metrics()
         self._shown: Counter[tuple[str, str]] = Counter()
         self.pipeline: Pipeline
         self.seen = fingerprint(self.files())
@@ -70,9 +69,9 @@ class Knowledge:
         self.pipeline = pipeline
         entries = Counter((entry.catalog, entry.catalog_version) for entry in pipeline.entries)
         for gone in self._shown.keys() - entries.keys():
-            self._hide(gone)
+            self._metrics.forget("catalog_entries", *gone)
         for labels, count in entries.items():
-            self._gauge.labels(*labels).set(count)
+            self._metrics["catalog_entries"].labels(*labels).set(count)
         self._shown = entries
         listed = ", ".join(f"{name} {version} ({count})" for (name, version), count in sorted(entries.items()))
         _log.info("catalogs, with their entries: %s", listed)
@@ -80,9 +79,3 @@ class Knowledge:
             _log.warning(
                 "catalogs in use have %d problems (lexilog catalog lint), the first: %s", len(problems), problems[0]
             )
-
-    def _hide(self, labels: tuple[str, str]) -> None:
-        self._gauge.labels(*labels).set(0)
-        # Where several processes share files of metrics prometheus_client cannot take labels back: there it stays 0.
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            self._gauge.remove(*labels)

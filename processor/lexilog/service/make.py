@@ -38,15 +38,22 @@ def make_pipeline(settings: Settings) -> Pipeline:
 
 def make_router(settings: Settings, metrics: Metrics) -> Router:
     """Return the relays that settings describe, as one; what each of them does is measured."""
-    letters = settings.dead_letters
     relays = {name: Measured(name, make_relay(name, one), metrics) for name, one in settings.relays.items()}
     return Router(
         relays,
         optional=[name for name, one in settings.relays.items() if not one.required],
         routes=settings.routes,
-        dead_letters=DeadLetters(letters.path, letters.max_bytes) if letters else None,
+        dead_letters=_make_dead_letters(settings, metrics),
         on_lost=lambda name, count: relays[name].lose(count),
     )
+
+
+def _make_dead_letters(settings: Settings, metrics: Metrics) -> DeadLetters | None:
+    told = settings.dead_letters
+    if told is None:
+        return None
+    metrics["dead_letters_max_bytes"].set(told.max_bytes)
+    return DeadLetters(told.path, told.max_bytes, on_held=metrics["dead_letters_bytes"].set)
 
 
 async def check_relays(settings: Settings) -> None:

@@ -6,11 +6,20 @@ Every record that passes a door is counted, with an outcome and a reason (`Count
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
 
 from lexilog.model import Enriched
 
@@ -22,6 +31,12 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _MOST_UNKNOWN = 200
 _UNKNOWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _OTHER = "(other)"
+
+# When each series was begun: as many series again, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+# The environment may have told prometheus_client to keep metrics in files: that is for other programs. Here only
+# workers do so, and they say it themselves.
+values.ValueClass = values.MutexValue
 
 
 class Metric(NamedTuple):
@@ -46,6 +61,12 @@ _DOOR = {"door": "otlp, otlp_http, http, enrich or forward"}
 _PORT = {"door": "the port as the settings name it: grpc, http or forward"}
 _RELAY = {"relay": "name of the relay"}
 _KIND = {"what": "catalogs, tls or tokens"}
+
+_REFUSED = (
+    "plain_text, no_certificate, certificate, tls, handshake_timeout, handshake_broken, not_http2, not_grpc, not_http, "
+    "not_forward, silence, connections, connections_per_host, token, shared_key, busy, too_large, workers, "
+    "open_files or internal"
+)
 
 METRICS = (
     Metric(
@@ -73,7 +94,7 @@ METRICS = (
         "lexilog_refused_total",
         "counter",
         "Connections and requests that were not let in.",
-        {**_PORT, "reason": "what was wrong, such as token, plain_text, certificate, too_large or connections"},
+        {**_PORT, "reason": _REFUSED},
     ),
     Metric("lexilog_connections", "gauge", "Connections that are open.", _PORT),
     Metric("lexilog_received_bytes_total", "counter", "Bytes that came in, as they came, without TLS.", _PORT),
@@ -142,6 +163,18 @@ METRICS = (
         _PORT,
         merge="livemin",
     ),
+    Metric(
+        "lexilog_dead_letters_bytes",
+        "gauge",
+        "Bytes of dead letters, those that are being replayed included, as of half a minute ago.",
+        merge="livemax",
+    ),
+    Metric(
+        "lexilog_dead_letters_max_bytes",
+        "gauge",
+        "How many bytes of dead letters there may be; 0 where none are kept.",
+        merge="livemax",
+    ),
     Metric("lexilog_workers", "gauge", "Worker processes that serve.", merge="livemax"),
     Metric("lexilog_worker_exits_total", "counter", "Worker processes that ended and were replaced."),
     Metric("lexilog_info", "gauge", "1; the label tells the version.", {"version": "of lexilog"}, merge="livemax"),
@@ -151,8 +184,7 @@ METRICS = (
 class Metrics:
     """The metrics of one process, by name without ``lexilog_`` and ``_total``: ``metrics["refused"]``.
 
-    Where ``PROMETHEUS_MULTIPROC_DIR`` was set before `prometheus_client` was loaded they are kept in files of that
-    directory, and a process must not make them twice.
+    Those of a worker are kept in files (`lexilog.service.workers.metrics`), and it must not make them twice.
 
     Attributes:
         registry: where they are.
@@ -167,6 +199,14 @@ class Metrics:
     def __getitem__(self, name: str) -> Any:
         """Return a metric of `prometheus_client`."""
         return self._all[name]
+
+    def forget(self, name: str, *labels: str) -> None:
+        """Take back what a gauge says under these labels; from the files of a worker it cannot be, there it is 0."""
+        gauge = self[name]
+        gauge.labels(*labels).set(0)
+        if values.ValueClass is values.MutexValue:
+            with warnings.catch_warnings(action="ignore"):  # prometheus_client takes the environment's word
+                gauge.remove(*labels)
 
     def expose(self) -> bytes:
         """Return the metrics of this process in Prometheus' text format (`CONTENT_TYPE`)."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import ssl
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,8 @@ _ATTEMPTS = 10
 _PAUSE = 0.1
 # Nanoseconds in which two writes may get the same time: the clock of files moves in steps of up to 10 ms (HZ=100).
 _YOUNG = 50_000_000
+# Characters by which the log tells one error from another.
+_TOLD_APART = 200
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,11 @@ class Reloadable(Protocol):
     @property
     def what(self) -> str:
         """What it is, in a word, for people and metrics; several may be the same."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Which of them it is, as the settings call it."""
         ...
 
     @property
@@ -122,7 +130,8 @@ class Reloader:
         self._seconds = seconds
         self._status = status
         self._metrics = metrics
-        self._seen = [thing.seen for thing in self._things]
+        # None: it is to be read at the next look, whatever its files are like.
+        self._seen: list[Fingerprint | None] = [thing.seen for thing in self._things]
         self._problems: list[str | None] = [None for _ in self._things]
         self._settings_file = settings_file
         self._settings_in_use = self._settings_seen = _digest(settings_file)
@@ -156,43 +165,55 @@ class Reloader:
                     await self._asked.wait()
             is_asked = self._asked.is_set()
             self._asked.clear()
-            await self.look(everything=is_asked)
+            try:
+                await self.look(everything=is_asked)
+            except Exception as error:  # there is a next look, whatever this one could not do
+                _log.error("files cannot be looked at", exc_info=error, extra=_apart("", error))
 
     async def look(self, *, everything: bool = False) -> None:
-        """Look at all files now, and read anew what has changed.
+        """Look at all files now, and read anew what has changed, or could not be read for a reason that may pass.
 
         Args:
             everything: read what has not changed as well.
         """
-        for number, thing in enumerate(self._things):
-            try:
-                loaded = await asyncio.to_thread(_load, thing, None if everything else self._seen[number])
-                if loaded is None:
-                    continue
-                self._seen[number] = loaded.seen
-                if loaded.error:
-                    raise loaded.error
-                if loaded.swap:
-                    loaded.swap()
-            except Exception as error:  # whatever is wrong with new files, the old ones serve on
-                self._failed(number, error)
-            else:
-                self._done(number)
+        for number in range(len(self._things)):
+            await self._look_at(number, everything=everything)
         await self._look_at_settings()
 
-    def _failed(self, number: int, error: Exception) -> None:
-        what = self._things[number].what
-        if isinstance(error, LexilogError):
-            _log.error("%s: cannot be read anew, what was in use stays so: %s", what, error)
-            self._problems[number] = str(error)
+    async def _look_at(self, number: int, *, everything: bool) -> None:
+        thing, before = self._things[number], self._seen[number]
+        try:
+            loaded = await asyncio.to_thread(_load, thing, None if everything else before)
+            if loaded is None:
+                return
+            self._seen[number] = loaded.seen
+            if loaded.error:
+                raise loaded.error
+            if loaded.swap:
+                loaded.swap()
+        except Exception as error:  # whatever is wrong with new files, the old ones serve on
+            if not _is_of_content(error):
+                self._seen[number] = None
+            self._failed(number, error)
         else:
-            _log.error("%s: cannot be read anew, what was in use stays so", what, exc_info=error)
-            self._problems[number] = f"a defect ({type(error).__name__}); the log says more"
-        self._tell(what, "failed")
+            self._done(number)
+            # What has no files says nothing.
+            if loaded.seen:
+                _log.info("%s: %s", thing.name, "unchanged" if loaded.seen == before else "read anew")
+
+    def _failed(self, number: int, error: Exception) -> None:
+        thing = self._things[number]
+        if isinstance(error, LexilogError):
+            problem, stack = str(error), None
+        else:
+            problem, stack = f"a defect ({type(error).__name__}); the log says more", error
+        said = "%s: cannot be read anew, what was in use stays so: %s"
+        _log.error(said, thing.name, problem, exc_info=stack, extra=_apart(thing.name, error))
+        self._problems[number] = problem
+        self._tell(thing.what, "failed")
 
     def _done(self, number: int) -> None:
         what = self._things[number].what
-        _log.info("%s: read anew", what)
         self._problems[number] = None
         self._metrics["reload_timestamp_seconds"].labels(what).set_to_current_time()
         self._tell(what, "ok")
@@ -232,6 +253,23 @@ def _try(thing: Reloadable, seen: Fingerprint) -> _Loaded:
         return _Loaded(seen, thing.load(), None)
     except Exception as error:  # it may be the fault of a file that is only half there: the caller looks again
         return _Loaded(seen, None, error)
+
+
+def _is_of_content(error: BaseException | None) -> bool:
+    """Tell whether an error stays until a file changes; else it may pass: files have run out, a file system is away."""
+    if not isinstance(error, LexilogError):
+        return False
+    while error:
+        # OpenSSL speaks of what a file holds; and a file that was not there is seen when it comes.
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | FileNotFoundError):
+            return False
+        error = error.__cause__ or error.__context__
+    return True
+
+
+def _apart(name: str, error: Exception) -> dict[str, str]:
+    """Return what has the log say each of several errors, and none of them more than once a minute."""
+    return {"once": f"{name}: {error}"[:_TOLD_APART]}
 
 
 def _digest(path: Path | None) -> bytes | None:

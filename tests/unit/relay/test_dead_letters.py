@@ -26,7 +26,7 @@ from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import BODY_KEYS, OtlpOrigin, read_records, read_request
 from lexilog.otlp.encode import request_as_it_came
 from lexilog.otlp.values import set_any
-from lexilog.relay import _append
+from lexilog.relay import _append, dead_letters
 from lexilog.relay.base import Refusal
 from lexilog.relay.dead_letters import BrokenLetter, DeadLetters, Letter, Origin, unpack
 
@@ -255,6 +255,46 @@ def test_a_full_folder_takes_none_of_a_batch(path: Path, pipeline: Pipeline) -> 
         letters.keep(files[0], [])
     _add(letters, pipeline, records[0])
     assert _sent(letters) == ["x" * 300]
+
+
+def test_how_much_there_is_can_be_watched(path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start on, with each letter, and after a replay, which is a process of its own: before they are full."""
+    _add(_open(path), pipeline, Record(line=LINE))
+    one = _held(path)
+    told: list[int] = []
+    letters = DeadLetters(path, 2 * one + 100, on_held=told.append)
+    refusal = Refusal(pipeline.process(Record(line=LINE)), "too old")
+
+    async def last_told(held: int) -> None:
+        async with asyncio.timeout(20):
+            while told[-1:] != [held]:
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        await letters.open()
+        await last_told(one)
+        await letters.add("es", [refusal])
+        assert told[-1] == _held(path) > one
+        with pytest.raises(RelayError):
+            await letters.add("es", [refusal])
+        assert told[-1] == _held(path)
+        await letters.close()
+        monkeypatch.setattr(dead_letters, "_LOOK", 0.01)
+        await letters.open()
+        path.rename(path.with_name("aside"))
+        await asyncio.sleep(0.05)
+        path.with_name("aside").rename(path)
+        for file in letters.files():
+            file.unlink()
+        await last_told(0)
+        await letters.close()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
+
+
+def _held(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("dead-*"))
 
 
 def test_a_batch_that_never_fits_asks_for_more_room(path: Path, pipeline: Pipeline) -> None:

@@ -320,7 +320,7 @@ def test_a_file_that_is_kept_locked_is_an_error(tmp_path: Path, monkeypatch: pyt
         batch = pipeline.process_all([Record(line="x")])
         with path.open("ab") as other:
             fcntl.flock(other, fcntl.LOCK_EX)
-            with pytest.raises(RelayError, match="relay archive: .*: cannot be .*: another process keeps it locked"):
+            with pytest.raises(RelayError, match=r"relay archive: .*: cannot be .*: another process keeps it locked"):
                 await relay.deliver(batch)
             with pytest.raises(SettingsError, match="another process keeps it locked"):
                 await FileRelay("archive", FileSettings(path=path)).open()

@@ -336,6 +336,34 @@ def test_an_old_client_is_closed_with_its_last_request(files: Certificates) -> N
     asyncio.run(run())
 
 
+def test_an_old_client_that_cannot_be_closed_fails_no_request(
+    files: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the next hop has taken is taken; the log says what is wrong, and the others are closed."""
+    closed: list[object] = []
+
+    async def close(client: object) -> None:
+        closed.append(client)
+        raise RuntimeError("it hangs together")
+
+    async def run() -> None:
+        clients: Renewed[object] = Renewed(
+            TlsFiles("hop", ForwardSettings(endpoint="h:1", ca_file=files.ca_file)), lambda loaded: object(), close
+        )
+        async with clients.use():
+            files.trust(files.other)
+            clients.current()
+        assert len(closed) == 1
+        async with clients.use():
+            files.trust(files.ca)
+            clients.current()
+            await clients.close()
+        assert len(closed) == 3
+
+    asyncio.run(run())
+    assert "a client cannot be closed: it hangs together" in caplog.text
+
+
 @each_kind
 @pytest.mark.parametrize(
     ("named", "problem"),

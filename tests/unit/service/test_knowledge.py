@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import values
 
 from catalogs import catalog_head
 from lexilog import CatalogError, Enriched, Outcome, Pipeline, Record, SettingsError, load_catalogs
@@ -20,6 +21,7 @@ from lexilog.service.reload import Reloader
 from lexilog.service.settings import Settings
 from lexilog.service.status import Status
 from lexilog.service.work import process_batch
+from lexilog.service.workers.metrics import FOLDER_VARIABLE
 
 OWN = (
     catalog_head("junos")
@@ -122,7 +124,8 @@ def test_of_several_processes_the_older_version_has_no_entries(
     served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their metrics are in files from which a version cannot be taken away; 0 says that it is not in use."""
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue(lambda: 1))  # type: ignore[no-untyped-call]
     (folder / "own.yaml").write_text(NEWER)
     served.look()
     assert served.entries() == {("example_gateway", "1.0.0"): 0, ("example_gateway", "2.0.0"): 1}

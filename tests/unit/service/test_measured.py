@@ -13,7 +13,7 @@ from lexilog import Enriched, Pipeline, Record, RelayError
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.relay.router import Router
-from lexilog.relay.settings import FileSettings
+from lexilog.relay.settings import DeadLettersSettings, FileSettings
 from lexilog.service.make import make_router
 from lexilog.service.measured import Measured
 from lexilog.service.metrics import Metrics
@@ -243,3 +243,32 @@ def test_the_relays_of_the_settings_are_measured(batch: list[Enriched], tmp_path
 
     asyncio.run(run())
     assert [_told(metrics, name)["taken"] for name in relays] == [5, 5]
+
+
+def test_dead_letters_tell_how_full_they_are(tmp_path: Path, batch: Sequence[Enriched]) -> None:
+    """Both numbers are there, so that an alert can compare them; without dead letters they are 0."""
+    metrics = Metrics()
+    file = FileSettings(path=tmp_path / "out")
+    make_router(Settings(relays={"file": file}), metrics)
+    assert _dead(metrics) == (0, 0)
+    told = Settings(
+        relays={"file": file}, dead_letters=DeadLettersSettings(path=tmp_path / "dead", max_bytes=1_000_000)
+    )
+    router = make_router(told, metrics)
+    refused = Says(lambda batch: Delivery(refused=tuple(Refusal(one, "no") for one in batch)))
+    router._relays["file"] = refused
+
+    async def run() -> None:
+        await router.open()
+        await router.deliver(batch)
+        await router.close()
+
+    asyncio.run(run())
+    held = sum(file.stat().st_size for file in (tmp_path / "dead").glob("dead-*"))
+    assert held
+    assert _dead(metrics) == (held, 1_000_000)
+
+
+def _dead(metrics: Metrics) -> tuple[float | None, float | None]:
+    value = metrics.registry.get_sample_value
+    return value("lexilog_dead_letters_bytes"), value("lexilog_dead_letters_max_bytes")

@@ -52,6 +52,37 @@ def test_every_metric_is_exposed_as_it_is_declared() -> None:
         assert own in {sample.name for sample in family.samples}
 
 
+def test_no_series_tells_when_another_was_begun() -> None:
+    """Those would be as many again, and nobody asks for them."""
+    metrics = Metrics()
+    _use_all(metrics, 1)
+    assert b"_created" not in metrics.expose()
+
+
+_ALONE = """
+from lexilog.service.metrics import Metrics
+metrics = Metrics()
+metrics["refused"].labels("grpc", "token").inc()
+metrics["catalog_entries"].labels("own", "1").set(3)
+metrics.forget("catalog_entries", "own", "1")
+print(metrics.expose().decode())
+"""
+
+
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("name", ["folder", "nowhere"])
+def test_a_folder_in_the_environment_is_for_other_programs(tmp_path: Path, variable: str, name: str) -> None:
+    """Metrics of a single process are where they always are, and nothing is written there, be there a folder or not."""
+    (tmp_path / "folder").mkdir()
+    command = [sys.executable, "-c", _ALONE]
+    told = {variable: str(tmp_path / name)}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'lexilog_refused_total{door="grpc",reason="token"} 1.0\n' in done.stdout
+    assert "lexilog_catalog_entries{" not in done.stdout
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
 def test_each_set_of_metrics_counts_for_itself() -> None:
     """Two servers in one process, as in tests, do not see each other's records."""
     first, second = Counts(), Counts()
@@ -96,6 +127,8 @@ def test_hostile_ids_do_not_fill_the_memory() -> None:
 _WORKER = """
 import sys
 from lexilog.service.metrics import METRICS, Counts
+from lexilog.service.workers.metrics import count_as_worker
+count_as_worker(int(sys.argv[1]))
 counts, value = Counts(), float(sys.argv[1])
 for metric in METRICS:
     one = counts.metrics[metric.name.removeprefix("lexilog_").removesuffix("_total")]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,11 @@ import pytest
 
 from lexilog import LexilogError
 from lexilog.service import reload as reload_module
+from lexilog.service.auth import Tokens
+from lexilog.service.logs import OncePerMinute
 from lexilog.service.metrics import Metrics
 from lexilog.service.reload import Reloader, fingerprint
+from lexilog.service.settings import HttpDoorSettings
 from lexilog.service.status import Status
 
 # Seconds that a test waits for something before it fails.
@@ -32,11 +38,13 @@ class TextDouble:
 
     def __init__(self, path: Path, what: str = "catalogs") -> None:
         self.what = what
+        self.name = f"{what} of {path.name}"
         self.path = path
         self.seen = fingerprint(self.files())
         self.in_use = path.read_text()
         self.loads = 0
         self.while_loading: Callable[[], None] = lambda: None
+        self.out_of_reach = Exception()
 
     def files(self) -> Iterable[Path]:
         return [self.path]
@@ -52,6 +60,8 @@ class TextDouble:
             raise LexilogError(f"{self.path}:1:1: {text}")
         if text.startswith("defect"):
             raise KeyError("defect")
+        if text.startswith("unread"):
+            raise self.out_of_reach
 
         def use() -> None:
             self.in_use = text
@@ -122,7 +132,7 @@ def test_several_changes_are_one_load(watched: Watched, caplog: pytest.LogCaptur
     assert (watched.thing.in_use, watched.thing.loads) == ("fourth", 1)
     assert watched.results == (1, 0)
     assert watched.value("reload_timestamp_seconds") > 1
-    assert caplog.messages == ["catalogs: read anew"]
+    assert caplog.messages == ["catalogs of file: read anew"]
 
 
 def _rewrite(path: Path) -> None:
@@ -198,6 +208,123 @@ def test_who_may_read_a_file_is_a_change_too(watched: Watched) -> None:
     watched.path.chmod(0o600)
     watched.look()
     assert watched.thing.loads == 2
+
+
+def _raised_from(cause: Exception) -> Exception:
+    """Return an error as loaders make them: of what the system has said, which the user is not shown."""
+    try:
+        try:
+            raise cause
+        except type(cause):
+            raise LexilogError("cannot be read") from None
+    except LexilogError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "loads"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), 3),
+        (_raised_from(OSError(errno.EMFILE, "Too many open files")), 3),
+        (_raised_from(OSError(errno.ESTALE, "Stale file handle")), 3),
+        (MemoryError(), 3),
+        (_raised_from(FileNotFoundError(errno.ENOENT, "No such file")), 1),
+        (_raised_from(ssl.SSLError(1, "no certificate in it")), 1),
+        (_raised_from(ValueError("not a number")), 1),
+    ],
+    ids=["files", "files, told", "file system", "memory", "no file", "no certificate", "content"],
+)
+def test_what_may_pass_is_tried_again(watched: Watched, error: Exception, loads: int) -> None:
+    """At each look, although no file changes; what a file holds is wrong until it changes, and is not read in vain."""
+    watched.thing.out_of_reach = error
+    watched.path.write_text("unread")
+    for _ in range(3):
+        watched.look()
+    assert watched.thing.loads == loads
+    assert watched.value("reload_ok") == 0
+    watched.thing.out_of_reach = LexilogError("now it is its content")
+    watched.look()
+    watched.look()
+    assert watched.thing.loads == loads + (loads == 3)
+
+
+def test_a_reload_that_failed_for_a_passing_reason_comes_true(watched: Watched) -> None:
+    """When the files of the process had run out for a while, what a file holds is in use afterwards all the same."""
+    watched.path.write_text("second")
+    watched.thing.while_loading = lambda: _raise(OSError(errno.EMFILE, "Too many open files"))
+    watched.look()
+    assert watched.thing.in_use == "first"
+    watched.thing.while_loading = lambda: None
+    watched.look()
+    assert (watched.thing.in_use, watched.status.problems) == ("second", {})
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_what_was_asked_for_is_done_later_where_no_thread_can_be_started(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call to read everything is not forgotten, nor is the problem left standing, when the reason has passed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "to_thread", _no_thread)
+        with suppress(RuntimeError):
+            watched.look(everything=True)
+    assert watched.thing.loads == 0
+    assert "catalogs" in watched.status.problems
+    watched.look()
+    assert (watched.thing.loads, watched.status.problems) == (1, {})
+
+
+async def _no_thread(*arguments: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_nothing_ends_the_watch(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a look cannot do is said, and the next look does it."""
+
+    async def run() -> None:
+        reloader = Reloader([watched.thing], 0.02, watched.status, watched.metrics)
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "to_thread", _no_thread)
+            reloader.start()
+            await _until(lambda: "files cannot be looked at" in caplog.text)
+        watched.path.write_text("later")
+        await watched.until_in_use("later")
+        await reloader.stop()
+
+    asyncio.run(run())
+
+
+def test_each_of_several_mistakes_is_said(watched: Watched) -> None:
+    """The log holds back what repeats: a second mistake within the minute is not the first one again."""
+    said = []
+    handler = logging.StreamHandler()
+    handler.addFilter(OncePerMinute())
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger(reload_module.__name__)
+    log.addHandler(handler)
+    try:
+        for text in ("bad: one", "bad: two", "bad: one"):
+            watched.path.write_text(text)
+            watched.look()
+    finally:
+        log.removeHandler(handler)
+    assert [line.rpartition(" ")[2] for line in said] == ["one", "two"]
+
+
+def test_what_has_not_changed_is_not_said_to_be_new(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """Who asks for all to be read hears of each thing by its name, and of what has no files nothing."""
+    caplog.set_level(logging.INFO)
+    watched.look(everything=True)
+    watched.path.write_text("second")
+    watched.look(everything=True)
+    tokens = Tokens(HttpDoorSettings(), "http")
+    asyncio.run(Reloader([tokens], 0, Status(), Metrics()).look(everything=True))
+    assert caplog.messages == ["catalogs of file: unchanged", "catalogs of file: read anew"]
 
 
 def test_a_defect_is_logged_with_its_stack(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

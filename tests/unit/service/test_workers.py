@@ -6,10 +6,13 @@ Real processes are in tests/e2e/test_workers.py; here is one, and otherwise doub
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -39,6 +42,8 @@ class HandleDouble:
         starts: how often it was started.
         room: whether it takes connections when it is ready.
         hangs: whether it goes on when it is dismissed, until it is killed.
+        defects: what goes wrong with it, at its start and while it is waited for; each once.
+        silence: for how long it has said nothing.
     """
 
     def __init__(self, number: int, heard: Callable[[], None]) -> None:
@@ -51,6 +56,8 @@ class HandleDouble:
         self.taken: list[str] = []
         self.starts = self.kills = 0
         self.room, self.hangs, self.fails = True, False, False
+        self.defects: dict[str, Exception] = {}
+        self.silence = 0.0
         self._heard = heard
         self._over = asyncio.Event()
         ALL.append(self)
@@ -60,13 +67,23 @@ class HandleDouble:
         assert pickle.loads(orders)[0] == SETTINGS
         assert Path(environment[FOLDER_VARIABLE]).is_dir()
         self._over.clear()
+        self._go_wrong("start")
         if self.fails:
             self.die()
         else:
             self.set_ready(ready=True)
 
+    def _go_wrong(self, when: str) -> None:
+        if when in self.defects:
+            raise self.defects.pop(when)
+
+    async def abandon(self, why: str) -> None:
+        self.end = why
+        self.set_ready(ready=False)
+
     async def wait(self) -> None:
         await self._over.wait()
+        self._go_wrong("wait")
         self.set_ready(ready=False)
         self.settled.set()
 
@@ -89,8 +106,13 @@ class HandleDouble:
         if not self.hangs:
             self.die()
 
+    def suspend(self, problem: str) -> None:
+        self.is_ready, self.health = False, Health(False, {"worker": problem})
+        self._heard()
+
     def kill(self) -> None:
         self.kills += 1
+        self.silence = 0.0
         self.die()
 
 
@@ -214,6 +236,86 @@ def test_a_worker_that_ends_is_replaced(doubles: list[HandleDouble], caplog: pyt
     assert "worker 2 keeps ending quickly: it has ended; the next one starts in 1 seconds" in caplog.text
 
 
+@pytest.mark.parametrize("when", ["start", "wait"])
+def test_whatever_goes_wrong_with_a_worker_another_one_takes_its_place(
+    when: str, doubles: list[HandleDouble], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thread that cannot be started, say, costs no worker for ever; it is told with its stack, and a stop is one."""
+
+    async def run() -> Path:
+        async with _running() as workers:
+            assert workers._folder
+            doubles[1].defects[when] = RuntimeError("can't start new thread")
+            doubles[1].die()
+            await _until(lambda: doubles[1].starts == (3 if when == "start" else 2))
+            await _until(lambda: doubles[1].is_ready)
+            assert _value(workers, "lexilog_worker_exits_total") == doubles[1].starts - 1
+            return Path(workers._folder.name)
+
+    assert not asyncio.run(run()).exists()
+    (line,) = (one for one in caplog.records if one.exc_info)
+    assert line.getMessage() == "worker 2 is given up"
+    assert "worker 2: it is given up: RuntimeError: can't start new thread; another one takes its place" in caplog.text
+
+
+def test_what_a_worker_leaves_behind_costs_none(doubles: list[HandleDouble], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its metrics may be gone from the folder of temporary files: so cleaners do."""
+
+    async def run() -> None:
+        async with _running() as workers:
+            assert workers._metrics
+            with monkeypatch.context() as patch:
+                patch.setattr(workers._metrics, "forget", _nothing_there)
+                doubles[1].die()
+                await _until(lambda: doubles[1].starts == 2)
+
+    asyncio.run(run())
+
+
+def _nothing_there(number: int) -> None:
+    raise FileNotFoundError(number)
+
+
+def test_a_stop_goes_to_its_end_whatever_went_wrong(doubles: list[HandleDouble]) -> None:
+    """No file stays behind where what keeps a worker has failed itself."""
+
+    async def run() -> Path:
+        async with _running() as workers:
+            assert workers._folder
+            folder = Path(workers._folder.name)
+
+            async def fail() -> None:
+                raise RuntimeError
+
+            workers._keeping.append(asyncio.create_task(fail()))
+        assert workers.ports == {}
+        return folder
+
+    assert not asyncio.run(run()).exists()
+
+
+def test_a_file_that_keeps_a_worker_from_coming_back_is_named(
+    doubles: list[HandleDouble], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Log and health say which one; the worker is tried again, and is there once the file is mended."""
+
+    async def run() -> None:
+        async with _running() as workers:
+            doubles[1].error, doubles[1].fails = "own.yaml:1:1: broken", True
+            doubles[1].die()
+            await _until(lambda: doubles[1].starts == 3)
+            assert workers.health().ready
+            assert workers.health().problems == {
+                "worker": "worker 2: cannot start: own.yaml:1:1: broken; it is tried again"
+            }
+            doubles[1].error, doubles[1].fails = None, False
+            await _until(lambda: doubles[1].is_ready)
+            assert workers.health().problems == {}
+
+    asyncio.run(run())
+    assert "worker 2 cannot start: own.yaml:1:1: broken; it is tried again" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("ends", "pause"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 8), (7, 10), (8, 10), (100_000, 10)]
 )
@@ -313,6 +415,75 @@ def test_a_worker_that_hangs_does_not_hold_up_its_parent() -> None:
     asyncio.run(_with_worker(fill))
 
 
+def test_what_has_become_of_a_worker_is_to_be_seen_until_another_one_is_ready() -> None:
+    """Who asks for health does not have to come in the moment between the two."""
+    handle = WorkerHandle(1, lambda: None)
+    handle.health = Health(False, {"worker": "it has ended"})
+
+    async def run() -> None:
+        async with _started(handle):
+            assert handle.health == Health(False, {"worker": "it has ended"})
+            await handle.settled.wait()
+            assert handle.health == Health(True)
+            handle.dismiss()
+            await handle.wait()
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_is_given_up_is_gone() -> None:
+    """Whatever state it is in: its process has ended, and nothing can be handed to it."""
+    handle = WorkerHandle(1, lambda: None)
+
+    async def run() -> None:
+        async with _started(handle):
+            await handle.settled.wait()
+            pid = handle.pid
+            await handle.abandon("it is given up")
+            assert not Path(f"/proc/{pid}").exists()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            assert not handle.hand("http", theirs)
+        assert (handle.pid, handle.is_ready, handle.end) == (0, False, "it is given up")
+
+    asyncio.run(run())
+
+
+_HANGS = """
+import sys, time
+from unittest import mock
+from lexilog.service.server import Server
+from lexilog.service.workers import child
+with mock.patch.object(child, "STOP_LIMIT", -0.8), mock.patch.object(Server, "stop", lambda server: time.sleep(1000)):
+    child.main()
+"""
+
+
+def test_a_worker_that_hangs_ends_without_its_parent() -> None:
+    """Nobody is there to kill it, so it has an alarm set: it holds port and memory for the grace and a bit."""
+    settings = Settings(doors=Doors(http=HttpDoorSettings()), workers=2, grace=0)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, TemporaryDirectory() as folder:
+        ours.settimeout(PATIENCE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HANGS, "1", str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            env={**os.environ, FOLDER_VARIABLE: folder},
+            pass_fds=(theirs.fileno(),),
+        )
+        try:
+            assert process.stdin
+            with process.stdin:
+                process.stdin.write(pickle.dumps((settings, None)))
+            theirs.close()
+            assert json.loads(ours.recv(65_536))["ready"]
+            ours.close()
+            assert process.wait(PATIENCE) == -signal.SIGALRM
+        finally:
+            process.kill()
+            process.wait()
+
+
 def test_a_worker_that_is_killed_takes_nothing() -> None:
     """It is no longer ready as soon as a connection cannot be handed to it, and what has become of it is told."""
 
@@ -335,16 +506,42 @@ async def _with_worker(
 ) -> WorkerHandle:
     """Start a worker, do something with it, and wait until it has ended."""
     handle = WorkerHandle(1, lambda: None)
+    async with _started(handle, door):
+        await handle.settled.wait()
+        assert handle.is_ready
+        use(handle)
+        if dismiss:
+            handle.dismiss()
+        await handle.wait()
+    if dismiss:
+        assert handle.end.endswith("has ended with exit code 0")
+    return handle
+
+
+@asynccontextmanager
+async def _started(handle: WorkerHandle, door: HttpDoorSettings | None = None) -> AsyncIterator[None]:
+    """Start a worker's process, in a folder of its own."""
     orders = pickle.dumps((Settings(doors=Doors(http=door or HttpDoorSettings()), workers=2, grace=0), None))
     with TemporaryDirectory() as folder:
         async with asyncio.timeout(PATIENCE):
             await handle.start(orders, {**os.environ, FOLDER_VARIABLE: folder})
-            await handle.settled.wait()
-            assert handle.is_ready
-            use(handle)
-            if dismiss:
-                handle.dismiss()
-            await handle.wait()
-    if dismiss:
-        assert handle.end.endswith("has ended with exit code 0")
-    return handle
+            yield
+
+
+def test_a_worker_that_hangs_is_left_alone_and_then_replaced(
+    doubles: list[HandleDouble], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections would wait in it until their clients give up; where that does not pass it is killed."""
+    monkeypatch.setattr(module, "BEAT", 0.01)
+
+    async def run() -> None:
+        async with _running() as workers:
+            doubles[0].silence = 20.0
+            await _until(lambda: not doubles[0].is_ready)
+            assert "hangs" in workers.health().problems["worker"]
+            assert (doubles[0].kills, doubles[1].is_ready) == (0, True)
+            doubles[0].silence = 100.0
+            await _until(lambda: doubles[0].starts == 2 and doubles[0].is_ready)
+            assert doubles[0].kills == 1
+
+    asyncio.run(run())

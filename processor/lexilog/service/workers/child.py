@@ -15,6 +15,7 @@ import pickle
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lexilog.service.run import traced
 from lexilog.service.server import Server
 from lexilog.service.settings import Settings
 from lexilog.service.status import Status
-from lexilog.service.workers.handle import HELD_SIGNALS, STOP_LIMIT
+from lexilog.service.workers.handle import BEAT, HELD_SIGNALS, STOP_LIMIT
 from lexilog.service.workers.metrics import count_as_worker
 
 __all__ = ["main"]
@@ -59,6 +60,7 @@ class _Worker:
         self._status = Status(self._tell)
         self._server: Server | None = None
         self._leaving = False
+        self._is_late = False
         self._over = asyncio.Event()
         self._taking: set[asyncio.Task[None]] = set()
 
@@ -82,7 +84,12 @@ class _Worker:
     async def _serve(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel, self._receive, server)
-        await self._over.wait()
+        while not self._over.is_set():
+            # A parent that hears nothing takes this process for one that hangs.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT):
+                    await self._over.wait()
+            self._tell()
         loop.remove_reader(self._channel)
         # There may be no parent any more who would end a worker that hangs. The signal's own action does it.
         signal.setitimer(signal.ITIMER_REAL, self._settings.grace + STOP_LIMIT + 1)
@@ -124,11 +131,18 @@ class _Worker:
         problems = {what: problem[:_MOST_TEXT] for what, problem in self._status.problems.items()}
         self._say({"ready": self._status.ready, "problems": problems, "leaving": self._leaving})
 
+    def _tell_late(self) -> None:
+        self._is_late = False
+        self._tell()
+
     def _say(self, said: dict[str, Any]) -> None:
         try:
             self._channel.send(json.dumps(said).encode())
         except BlockingIOError:
-            asyncio.get_running_loop().call_later(_PAUSE, self._tell)
+            # A beat says the same soon enough.
+            if not self._is_late:
+                self._is_late = True
+                asyncio.get_running_loop().call_later(_PAUSE, self._tell_late)
         except OSError:
             # The parent has gone.
             return

@@ -11,14 +11,17 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from lexilog.service.admin import Health
 
-__all__ = ["HELD_SIGNALS", "STOP_LIMIT", "WorkerHandle"]
+__all__ = ["BEAT", "HELD_SIGNALS", "STOP_LIMIT", "WorkerHandle"]
 
 # They are held back in a worker until it can handle them.
 HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Seconds after which a worker says again how it is doing.
+BEAT = 2.0
 # Seconds that a worker's stop may take behind the grace, before it is ended by force.
 STOP_LIMIT = 10.0
 _MOST_SAID = 1 << 18
@@ -53,6 +56,12 @@ class WorkerHandle:
         self._is_dismissed = False
         self._process: Process | None = None
         self._channel: socket.socket | None = None
+        self._heard_at = 0.0
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds it has said nothing; 0 before it is ready, and at its end."""
+        return monotonic() - self._heard_at if self._channel and self._heard_at and not self._is_dismissed else 0.0
 
     @property
     def pid(self) -> int:
@@ -66,8 +75,10 @@ class WorkerHandle:
             orders: what it is told on its standard input.
             environment: its environment.
         """
-        self.health, self.error, self.end = Health(False), None, ""
+        # Until it is ready it is to be seen what has become of the one before.
+        self.health, self.error, self.end = Health(False, self.health.problems), None, ""
         self._is_dismissed = False
+        self._heard_at = 0.0
         try:
             process = await self._spawn(environment)
         except OSError as error:
@@ -118,6 +129,16 @@ class WorkerHandle:
                 self.end += f": {self.error}"
         self.settled.set()
 
+    async def abandon(self, why: str) -> None:
+        """End it whatever state it is in, and say why."""
+        if process := self._process:
+            self.kill()
+            await process.wait()
+            self._process = None
+        self._let_go()
+        self.end = why
+        self.settled.set()
+
     def _listen(self) -> bool:
         """Hear what it says; tell whether there may be more of it."""
         if not self._channel:
@@ -141,6 +162,8 @@ class WorkerHandle:
             return
         if said["leaving"]:
             self.dismiss()
+        if said["ready"]:
+            self._heard_at = monotonic()
         takes = said["ready"] and not self._is_dismissed
         self.health = Health(takes, said["problems"])
         if takes and not self.is_ready:
@@ -187,6 +210,13 @@ class WorkerHandle:
         if self._channel:
             with suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
+
+    def suspend(self, problem: str) -> None:
+        """Give it no more connections until it speaks again."""
+        if self.is_ready:
+            _log.error("worker %s %s; it gets no more connections", str(self.number), problem)
+        self.health = Health(False, {"worker": problem})
+        self._set_ready(ready=False)
 
     def kill(self) -> None:
         """End it at once."""

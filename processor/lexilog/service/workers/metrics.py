@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from lexilog.service.metrics import Counts, Key
+from lexilog.service.metrics import METRICS, Counts, Key
 
 __all__ = ["FOLDER_VARIABLE", "WorkerMetrics", "count_as_worker"]
 
@@ -21,6 +22,10 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # What the parent has to tell itself.
 _OWN = ("lexilog_info", "lexilog_refused", "lexilog_worker_exits", "lexilog_workers")
 _RECORDS = "lexilog_records"
+# What prometheus_client names its files by (`MmapedValue`), and how large they are from the beginning: more than metrics
+# of bounded labels take.
+_KINDS = sorted({f"gauge_{one.merge}" if one.kind == "gauge" else one.kind for one in METRICS})
+_FILE_BYTES = 1 << 20
 
 
 def count_as_worker(number: int) -> None:
@@ -53,6 +58,19 @@ class WorkerMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
+    def prepare(self, number: int) -> None:
+        """Make the files of a worker, with room on disk: a disk that is full later must not end it.
+
+        prometheus_client maps them into memory, and what has no room behind such a map ends a process (SIGBUS).
+
+        Raises:
+            OSError: there is no room.
+        """
+        Path(self.folder).mkdir(mode=0o700, exist_ok=True)
+        for kind in _KINDS:
+            with (Path(self.folder) / f"{kind}_{number}.db").open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
+
     def forget(self, number: int) -> None:
         """Forget what is true of a worker only while it runs; what it has counted stays."""
         mark_process_dead(number, self.folder)  # type: ignore[no-untyped-call]
@@ -67,7 +85,7 @@ class WorkerMetrics(Collector):
         for own in self._own.metrics.registry.collect():
             if own.name in _OWN:
                 samples = {_identity(sample): sample for sample in found[own.name].samples} if own.name in found else {}
-                samples |= {_identity(one): one for one in own.samples if not one.name.endswith("_created")}
+                samples |= {_identity(one): one for one in own.samples}
                 own.samples = list(samples.values())
                 found[own.name] = own
         yield from found.values()

@@ -22,7 +22,7 @@ from lexilog.service.admin import Health
 from lexilog.service.metrics import Counts
 from lexilog.service.ports import Ports
 from lexilog.service.settings import Settings
-from lexilog.service.workers.handle import STOP_LIMIT, WorkerHandle
+from lexilog.service.workers.handle import BEAT, STOP_LIMIT, WorkerHandle
 from lexilog.service.workers.metrics import FOLDER_VARIABLE, WorkerMetrics
 
 __all__ = ["Workers", "pause_after"]
@@ -32,6 +32,13 @@ _QUICK = 30.0
 # Quick ends in a row that do not keep the next worker waiting, and the longest wait, in seconds.
 _FREE = 2
 _LONGEST = 10.0
+# Characters by which the log tells one error from another.
+_TOLD_APART = 200
+
+# Seconds of silence after which a worker gets no more connections, and after which it is killed. Nothing that it does
+# keeps it from speaking for longer than a few seconds.
+_HANGS = 15.0
+_HOPELESS = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +82,7 @@ class Workers:
         self._summary = "no records"
         self._ports = Ports()
         self._keeping: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def ports(self) -> dict[str, int]:
@@ -99,6 +107,7 @@ class Workers:
         self._is_open = True
         self._keeping += [asyncio.create_task(self._keep(worker)) for worker in self._workers[1:]]
         self._ports.accept(self._take)
+        self._watching = asyncio.create_task(self._watch())
 
     def _make_folder(self) -> TemporaryDirectory[str]:
         try:
@@ -122,31 +131,59 @@ class Workers:
 
     async def _keep(self, worker: WorkerHandle) -> None:
         """Start a worker, and another one in its place whenever it has ended."""
-        assert self._metrics
-        environment = {**os.environ, FOLDER_VARIABLE: self._metrics.folder, "TMPDIR": self._metrics.folder}
         quick = 0
         while not self._stopping.is_set():
             begun = monotonic()
-            async with self._starting:
-                await worker.start(self._orders, environment)
-            if self._stopping.is_set():
-                worker.dismiss()
-            await worker.wait()
-            self._metrics.forget(worker.number)
+            try:
+                await self._live(worker)
+            except Exception as error:  # whatever it is, a worker has to be there
+                _log.error("worker %s is given up", str(worker.number), exc_info=error)
+                await worker.abandon(f"it is given up: {type(error).__name__}: {error}")
             if self._stopping.is_set() or not self._is_open:
                 return
             quick = quick + 1 if monotonic() - begun < _QUICK else 0
             await self._note_end(worker, pause_after(quick))
 
+    async def _live(self, worker: WorkerHandle) -> None:
+        """Start a worker, and wait until it has ended."""
+        assert self._metrics
+        self._metrics.prepare(worker.number)
+        environment = {**os.environ, FOLDER_VARIABLE: self._metrics.folder, "TMPDIR": self._metrics.folder}
+        async with self._starting:
+            await worker.start(self._orders, environment)
+        if self._stopping.is_set():
+            worker.dismiss()
+        await worker.wait()
+        self._metrics.forget(worker.number)
+
+    async def _watch(self) -> None:
+        """Give no more connections to a worker that hangs, and end it when that does not pass."""
+        while True:
+            await asyncio.sleep(BEAT)
+            for worker in self._workers:
+                silence = worker.silence
+                if silence > _HOPELESS:
+                    _log.error("worker %s: hangs for %.0f seconds: it is killed", str(worker.number), silence)
+                    worker.kill()
+                elif silence > _HANGS:
+                    worker.suspend(f"hangs: it has said nothing for {silence:.0f} seconds")
+
     async def _note_end(self, worker: WorkerHandle, pause: float) -> None:
         """Say that a worker has ended, and wait until it is time for another one."""
         self.counts.metrics["worker_exits"].inc()
-        worker.health = Health(False, {"worker": f"{worker.end}; another one takes its place"})
         name = str(worker.number)
-        if pause:
-            _log.error("worker %s keeps ending quickly: %s; the next one starts in %g seconds", name, worker.end, pause)
+        if worker.error is not None:
+            # A file has become wrong since the start. The others have what it held before.
+            problem = f"cannot start: {worker.error}; it is tried again"
+            _log.error("worker %s %s", name, problem, extra={"once": f"{name} {worker.error}"[:_TOLD_APART]})
         else:
-            _log.error("worker %s: %s; another one takes its place", name, worker.end)
+            problem = f"{worker.end}; another one takes its place"
+            if pause:
+                said = "worker %s keeps ending quickly: %s; the next one starts in %g seconds"
+                _log.error(said, name, worker.end, pause)
+            else:
+                _log.error("worker %s: %s", name, problem)
+        worker.health = Health(False, {"worker": problem})
         try:
             async with asyncio.timeout(pause):
                 await self._stopping.wait()
@@ -203,6 +240,9 @@ class Workers:
         """Let go of the ports, and have the workers finish what is in flight within the grace."""
         self._is_open = False
         self._stopping.set()
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self._ports.close()
         for worker in self._workers:
             worker.dismiss()
@@ -212,7 +252,7 @@ class Workers:
                 _log.error("workers do not end within the grace: they are killed")
                 for worker in self._workers:
                     worker.kill()
-            await asyncio.gather(*self._keeping)
+            await asyncio.gather(*self._keeping, return_exceptions=True)
             self._keeping.clear()
         if self._folder:
             if self._metrics:
