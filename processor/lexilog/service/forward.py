@@ -21,14 +21,15 @@ import msgpack
 from lexilog.errors import OriginError, RelayError, TooLargeError
 from lexilog.forward.codec import read_entry
 from lexilog.forward.handshake import HandshakeError, check_ping, make_helo, make_nonce, make_pong
-from lexilog.forward.wire import Message, MessageReader, read_message
+from lexilog.forward.wire import Message, NotForwardError
 from lexilog.model import Record
-from lexilog.service.door import Door, Hall
+from lexilog.service.door import Door, Hall, too_many_records
 from lexilog.service.ids import batch_ids
+from lexilog.service.incoming import Incoming
 from lexilog.service.intake import Intake
 from lexilog.service.settings import ForwardDoorSettings
 from lexilog.service.tracing import span
-from lexilog.service.turns import BusyError
+from lexilog.service.turns import BusyError, Turns
 
 __all__ = ["ForwardDoor"]
 
@@ -36,16 +37,14 @@ _DOOR = "forward"
 # The name in the handshake. Fluentd lets in no server that is called as itself, so it is no host's name.
 _HOSTNAME = "lexilog"
 _BLOCK = 1 << 16
-# Messages from this size on are cut into entries in a thread: the others do not wait for that.
-_LARGE = 1 << 18
-# Bytes that are read ahead, to find out whether a sender has gone while a message of its is in work.
-_AHEAD = 1 << 16
+# Messages that are cut into entries in threads at once: each may be inflated before it is known how large it is.
+_AT_ONCE = 2
 # What is handed on at once of messages without chunk that have come together.
 _MOST_RECORDS = 10_000
 _MOST_BYTES = 4_000_000
 # Seconds.
 _HANDSHAKE_TIMEOUT = 10.0
-_SILENCE_TIMEOUT = 60.0
+_WRITE_TIMEOUT = 60.0
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _LONGEST_WAIT = 60.0
 _PATIENCE = 5.0
@@ -81,6 +80,7 @@ class ForwardDoor(Door):
         self.shared_key = settings.shared_key
         self.body_keys = hall.body_keys
         self.intake = intake
+        self.turns = Turns(_AT_ONCE)
         self._connections: dict[asyncio.Task[None], _Connection] = {}
 
     def connect(self, host: str) -> asyncio.Protocol:
@@ -108,7 +108,8 @@ class ForwardDoor(Door):
         """Take no more messages; what is in work has `grace` seconds to be delivered and acknowledged."""
         self.stopping = True
         for task, connection in self._connections.items():
-            if connection.idle:
+            connection.incoming.closed = True
+            if connection.incoming.idle:
                 task.cancel()
         await self._wait(grace)
         for task in self._connections:
@@ -127,18 +128,16 @@ class _Connection:
     """One sender.
 
     Attributes:
-        idle: it waits for the sender, and nothing is in work.
+        incoming: what comes.
     """
 
     def __init__(
         self, door: ForwardDoor, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.idle = False
+        self.incoming = Incoming(reader, host, door.max_receive_bytes, door.hall.pending, door.turns)
         self._door = door
         self._host = host
-        self._reader = reader
         self._writer = writer
-        self._messages = MessageReader(door.max_receive_bytes)
         # Read too early: it is to be looked at next.
         self._next: Message | None = None
         self._failure: OriginError | None = None
@@ -153,53 +152,61 @@ class _Connection:
             while messages := await self._next_messages():
                 await self._take(messages)
         except OriginError as error:
-            if isinstance(error, TooLargeError):
-                self._refuse("too_large")
-            self._complain(str(error))
+            self._complain(self._refuse_message(error), str(error))
         except HandshakeError as error:
             self._refuse("shared_key")
-            self._complain(f"the handshake failed: {error}; check shared_key on both sides")
+            self._complain("handshake", f"the handshake failed: {error}; check shared_key on both sides")
         except BusyError as error:
             self._refuse("busy")
             self._door.intake.counts.add_unread(_DOOR, "returned")
-            _log.warning("forward: %s: the connection is closed, its sender is to come again: %s", self._host, error)
+            self._warn("busy", f"the connection is closed, its sender is to come again: {error}")
         except RelayError:
             # The intake has said so. The sender comes again as soon as the connection is closed.
             return
         except TimeoutError:
             self._refuse("silence")
-            self._complain("nothing came for too long in the middle of a message, or of the handshake")
+            self._complain("silence", "too little came for too long in the middle of a message, or of the handshake")
         except OSError as error:
-            if self._messages.begun:
-                self._complain(f"the connection broke in the middle of a message: {error.strerror or error}")
+            if self.incoming.begun:
+                self._complain("broken", f"the connection broke in the middle of a message: {error.strerror or error}")
         except asyncio.CancelledError:
             self._count_lost()
             raise
         except Exception:  # one sender must not cost another
             _log.exception("forward: %s: the connection is closed", self._host)
+        finally:
+            self.incoming.close()
+
+    def _refuse_message(self, error: OriginError) -> str:
+        """Count a message that makes no sense, where there is a reason to count by; return the kind of problem."""
+        reason = {TooLargeError: "too_large", NotForwardError: "not_forward"}.get(type(error))
+        if reason:
+            self._refuse(reason)
+        return reason or "message"
 
     def _refuse(self, reason: str) -> None:
         self._door.hall.counts.refuse(self._door.name, reason)
 
-    def _complain(self, problem: str) -> None:
+    def _complain(self, kind: str, problem: str) -> None:
         self._door.intake.counts.add_unread(_DOOR, "refused")
-        _log.warning("forward: %s: %s; the connection is closed", self._host, problem)
+        self._warn(kind, f"{problem}; the connection is closed")
+
+    def _warn(self, kind: str, problem: str) -> None:
+        _log.warning("forward: %s: %s", self._host, problem, extra={"once": f"{self._host} {kind}"})
 
     async def _shake_hands(self, shared_key: str) -> None:
         nonce = make_nonce()
-        self._messages.max_bytes = _LONGEST_PING
         async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             await self._write(make_helo(nonce))
-            while (ping := self._whole_message()) is None:
-                if not await self._read():
-                    return
+            ping = await self.incoming.first(_LONGEST_PING)
+            if not ping:
+                return
             try:
                 salt = check_ping(ping, nonce, shared_key)
             except HandshakeError:
                 await self._write(make_pong(None, nonce, _HOSTNAME, shared_key))
                 raise
             await self._write(make_pong(salt, nonce, _HOSTNAME, shared_key))
-        self._messages.max_bytes = self._door.max_receive_bytes
 
     async def _next_messages(self) -> list[Message]:
         """Return the next message, and what may be handed on with it; nothing when there are no more.
@@ -235,41 +242,10 @@ class _Connection:
         if self._next is not None:
             message, self._next = self._next, None
             return message
-        while (data := self._whole_message()) is None:
-            if not wait or not await self._read():
-                return None
-        # A few bytes of gzip can stand for a thousand times as many. Where the word stands by chance nothing is lost.
-        most = self._door.max_receive_bytes
-        is_large = len(data) >= _LARGE or b"compressed" in data
-        message = await asyncio.to_thread(read_message, data, most) if is_large else read_message(data, most)
-        if message.size > self._door.max_records:
-            problem = f"a message has more than {self._door.max_records} entries, the max_records of this door"
-            raise TooLargeError(f"{problem}: have its sender send smaller ones")
-        return message
-
-    def _whole_message(self) -> bytes | None:
-        try:
-            return self._messages.next_message()
-        except OriginError as error:
-            if not isinstance(error, TooLargeError):
-                self._refuse("not_forward")
-            raise
-
-    async def _read(self) -> bool:
-        """Wait for more; return whether there is any."""
-        if self._door.stopping:
-            return False
-        self.idle = True
-        try:
-            async with asyncio.timeout(_SILENCE_TIMEOUT if self._messages.begun else None):
-                data = await self._reader.read(_BLOCK)
-        finally:
-            self.idle = False
-        if data:
-            self._messages.feed(data)
-        elif self._messages.begun:
-            raise OriginError("the connection ends in the middle of a message")
-        return bool(data)
+        found = await self.incoming.next(wait=wait)
+        if found and found.size > self._door.max_records:
+            raise too_many_records(self._door.max_records, advice="have its sender send smaller messages")
+        return found
 
     async def _take(self, messages: Sequence[Message]) -> None:
         """Hand messages on, and acknowledge them: either one with a chunk, or some without."""
@@ -278,6 +254,7 @@ class _Connection:
             # Such a sender never repeats itself, so two messages that are equal are two.
             await self._take_for_good(messages, urandom(16))
             self._held -= sum(message.size for message in messages)
+            self.incoming.let_go(_size(messages))
             return
         named = chunk.encode("utf-8", "surrogateescape") if isinstance(chunk, str) else chunk
         tag = messages[0].tag.encode("utf-8", "surrogateescape")
@@ -295,7 +272,11 @@ class _Connection:
 
     async def _hand_on(self, messages: Sequence[Message], seed: Sequence[bytes], *, kept: bool = False) -> None:
         # What a relay will never take the intake has logged; there is no way to tell the sender.
-        size = sum(len(message.data) for message in messages)
+        size = 0
+        # What is kept stays held here: would it ask for room anew, senders could wait for each other for ever.
+        if not kept:
+            size = _size(messages)
+            self.incoming.let_go(size)
         read = partial(self._records, messages, seed)
         with span("lexilog.door.forward", {}):
             await self._door.intake.take(_DOOR, self._host, size, read, kept=kept)
@@ -312,7 +293,7 @@ class _Connection:
         Raises:
             RelayError: it has failed.
         """
-        task, gone = asyncio.create_task(work), asyncio.create_task(self._has_gone())
+        task, gone = asyncio.create_task(work), asyncio.create_task(self.incoming.has_gone())
         try:
             await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
             if task.done() or not gone.result():
@@ -325,21 +306,9 @@ class _Connection:
             gone.cancel()
             await asyncio.wait((task, gone))
 
-    async def _has_gone(self) -> bool:
-        """Read ahead; return True when the sender has gone, False when enough is there."""
-        while self._messages.size < _AHEAD:
-            try:
-                data = await self._reader.read(_BLOCK)
-            except OSError:
-                return True
-            if not data:
-                return True
-            self._messages.feed(data)
-        return False
-
     async def _write(self, data: bytes) -> None:
         self._writer.write(data)
-        async with asyncio.timeout(_SILENCE_TIMEOUT):
+        async with asyncio.timeout(_WRITE_TIMEOUT):
             await self._writer.drain()
 
     def _count_lost(self) -> None:
@@ -348,11 +317,14 @@ class _Connection:
         if self._failure is not None:
             return
         try:
-            while data := self._messages.next_message():
-                message = read_message(data, self._door.max_receive_bytes)
+            for message in self.incoming.rest():
                 self._door.lost += message.size if message.chunk is None else 0
         except OriginError:
             return
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return sum(len(message.data) for message in messages)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

@@ -13,7 +13,9 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any, cast
 
 from lexilog.errors import SettingsError
 from lexilog.service.metrics import Counts
@@ -25,10 +27,12 @@ __all__ = ["Listener", "accept", "bind"]
 _BACKLOG = 1024
 # Seconds for a TLS handshake.
 _HANDSHAKE = 10.0
-# Seconds until another attempt, where the system has no room for one more connection.
+# Seconds until another attempt, where no connection can be accepted.
 _PAUSE = 1.0
 # Seconds of silence until the system asks, seconds between two questions, and how many go unanswered.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+# The connection has gone before it was accepted.
+_GONE = (errno.ECONNABORTED, errno.EPROTO)
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # How OpenSSL says that what came is not TLS.
 _NOT_TLS = (
@@ -77,18 +81,29 @@ def bind(listen: str, what: str) -> list[socket.socket]:
 
 
 async def accept(listening: socket.socket, take: Callable[[socket.socket], Awaitable[None]]) -> None:
-    """Accept connections and hand each on, for ever."""
+    """Accept connections and hand each on, for ever. One that cannot be handed on is closed."""
     loop = asyncio.get_running_loop()
     while True:
         try:
             connection, _ = await loop.sock_accept(listening)
         except OSError as error:
-            # Other errors are of a connection that has gone before it was accepted.
-            if error.errno in _NO_ROOM:
-                _log.error("connections cannot be accepted: %s; raise the limit of open files", error.strerror)
-                await asyncio.sleep(_PAUSE)
+            await _pause(error)
             continue
-        await take(connection)
+        try:
+            await take(connection)
+        except Exception:  # one connection must not cost all others
+            _log.exception("a connection is closed: it cannot be let in")
+            connection.close()
+
+
+async def _pause(error: OSError) -> None:
+    if error.errno in _GONE:
+        # The event loop tries at once, so it would not come to anything else.
+        await asyncio.sleep(0)
+        return
+    advice = "; raise the limit of open files" if error.errno in _NO_ROOM else ""
+    _log.error("connections cannot be accepted: %s%s", error.strerror or error, advice)
+    await asyncio.sleep(_PAUSE)
 
 
 class Listener:
@@ -128,6 +143,9 @@ class Listener:
     async def take(self, connection: socket.socket) -> None:
         """Let a connection in, unless there are too many; what it says is the door's from then on."""
         host = _host(connection)
+        if host is None:
+            connection.close()
+            return
         problem = self._problem(host)
         if problem:
             self.refuse(host, *problem)
@@ -151,17 +169,22 @@ class Listener:
     def refuse(self, host: str, reason: str, text: str) -> None:
         """Count a connection that is not let in, and say so."""
         self._counts.refuse(self._port, reason)
-        _log.warning("%s: a connection from %s is not let in: %s", self._port, host, text)
+        once = f"{self._port} {reason} {host}"
+        _log.warning("%s: a connection from %s is not let in: %s", self._port, host, text, extra={"once": once})
 
     async def _begin(self, connection: socket.socket, host: str) -> None:
         watched = _Watched(self, host)
-        context = self._context()
-        timeout = _HANDSHAKE if context else None
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: watched, connection, ssl=context, ssl_handshake_timeout=timeout)
+            context = self._context()
+            timeout = _HANDSHAKE if context else None
+            tls: Any = _Alerting(context, connection) if context else None
+            await loop.connect_accepted_socket(lambda: watched, connection, ssl=tls, ssl_handshake_timeout=timeout)
         except (OSError, ssl.SSLError) as error:
             self.refuse(host, *_handshake_problem(error))
+            connection.close()
+        except Exception:  # as in `accept`
+            _log.exception("%s: a connection from %s is closed", self._port, host)
             connection.close()
         finally:
             # Once a connection stands it is over when its protocol hears so.
@@ -241,6 +264,36 @@ class _Watched(_Protocol):
         self._inner.connection_lost(exc)
 
 
+class _Alerting:
+    """Stands for a context; who fails in the handshake is told why, which asyncio does not send."""
+
+    def __init__(self, context: ssl.SSLContext, connection: socket.socket) -> None:
+        self._context = context
+        self._connection = connection
+        context.sslobject_class = _Encrypted
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **told: Any) -> ssl.SSLObject:
+        """Return what encrypts the connection; asyncio asks a context for nothing else."""
+        made: Any = self._context.wrap_bio(incoming, outgoing, **told)
+        made.outgoing, made.connection = outgoing, self._connection
+        return cast(ssl.SSLObject, made)
+
+
+class _Encrypted(ssl.SSLObject):
+    outgoing: ssl.MemoryBIO
+    connection: socket.socket
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+            raise
+        except ssl.SSLError:
+            with suppress(OSError):
+                self.connection.send(self.outgoing.read())
+            raise
+
+
 def _keep_alive(connection: socket.socket) -> None:
     """Have the system find out about clients that have vanished: they would be counted for ever."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -250,12 +303,18 @@ def _keep_alive(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _host(connection: socket.socket) -> str:
-    """Return who is at the other end, without the port."""
+def _host(connection: socket.socket) -> str | None:
+    """Return who is at the other end, without the port; None where it has gone."""
     try:
-        return str(connection.getpeername()[0])
+        address = ip_address(connection.getpeername()[0])
     except OSError:
-        return "a host that has gone"
+        return None
+    if not isinstance(address, IPv6Address) or address.is_loopback:
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    # Whoever has one address of such a network has all 2**64.
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def _handshake_problem(error: OSError) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,6 +12,9 @@ from lexilog.service.listen import accept, bind
 from lexilog.service.settings import Doors
 
 __all__ = ["Ports"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Ports:
@@ -41,7 +45,10 @@ class Ports:
             take: is given the name of a door and a connection, one after the other for each socket.
         """
         for name, sockets in self._sockets.items():
-            self._accepting += [asyncio.create_task(accept(one, partial(take, name))) for one in sockets]
+            for one in sockets:
+                task = asyncio.create_task(accept(one, partial(take, name)))
+                task.add_done_callback(partial(_note_end, name))
+                self._accepting.append(task)
 
     async def close(self) -> None:
         """Accept no more connections, and let go of the ports."""
@@ -53,3 +60,8 @@ class Ports:
         for one in (one for sockets in self._sockets.values() for one in sockets):
             one.close()
         self._sockets.clear()
+
+
+def _note_end(name: str, task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _log.error("%s: no more connections are accepted", name, exc_info=task.exception())

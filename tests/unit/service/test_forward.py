@@ -22,6 +22,7 @@ from lexilog.forward.wire import Message, read_message
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import forward as forward_module
+from lexilog.service import incoming
 from lexilog.service import intake as intake_module
 from lexilog.service.forward import ForwardDoor
 from lexilog.service.metrics import Counts
@@ -280,7 +281,7 @@ def test_messages_that_have_come_together_go_on_together(pipeline: Pipeline) -> 
 def test_a_large_message_goes_on_in_pieces(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded where a message is many tiny records: and they have the ids that they always have."""
     monkeypatch.setattr(intake_module, "_MOST_RECORDS", 100)
-    monkeypatch.setattr(forward_module, "_LARGE", 1000)
+    monkeypatch.setattr(incoming, "_LARGE", 1000)
 
     async def run() -> None:
         relay, message = _Relay(), ["t", _batch(*map(str, range(1_050))), {"chunk": "one"}]
@@ -353,7 +354,7 @@ def test_a_sender_of_chunks_is_read_ahead_but_not_without_end(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has come behind a chunk in work is taken in its turn, however much it is."""
-    monkeypatch.setattr(forward_module, "_AHEAD", 1_000)
+    monkeypatch.setattr(incoming, "_AHEAD", 1_000)
 
     async def run() -> None:
         relay = _Relay()
@@ -365,7 +366,7 @@ def test_a_sender_of_chunks_is_read_ahead_but_not_without_end(
             await _until(lambda: relay.calls == 1)
             await asyncio.sleep(0.1)
             [connection] = opened.door._connections.values()
-            assert connection._messages.size < 200_000
+            assert connection.incoming._stream.size < 200_000
             relay.go.set()
             assert [await client.answer() for _ in range(20)] == [{"ack": str(number)} for number in range(20)]
             assert len(relay.records) == 20
@@ -384,7 +385,7 @@ def test_a_compressed_message_does_not_hold_up_others(
         threads.append(threading.current_thread() is not threading.main_thread())
         return read_message(data, max_bytes)
 
-    monkeypatch.setattr(forward_module, "read_message", read)
+    monkeypatch.setattr(incoming, "read_message", read)
 
     async def run() -> None:
         relay = _Relay()
@@ -499,7 +500,7 @@ def test_a_message_that_does_not_go_on_is_given_up(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sender that has begun has to go on; one that is silent between messages may be so for ever."""
-    monkeypatch.setattr(forward_module, "_SILENCE_TIMEOUT", 0.05)
+    monkeypatch.setattr(incoming, "_PROGRESS_TIMEOUT", 0.05)
 
     async def run() -> None:
         async with _open(pipeline, MemoryRelay()) as opened:
@@ -511,7 +512,7 @@ def test_a_message_that_does_not_go_on_is_given_up(
             assert await idle.answer() == {"ack": "one"}
 
     _run(run())
-    assert "nothing came for too long" in caplog.text
+    assert "too little came for too long" in caplog.text
 
 
 @pytest.mark.parametrize("key", [None, KEY])
