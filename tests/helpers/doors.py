@@ -15,6 +15,7 @@ from lexilog.service.knowledge import Knowledge
 from lexilog.service.listen import accept, bind
 from lexilog.service.metrics import Counts
 from lexilog.service.settings import Settings
+from lexilog.service.turns import Share, Turns
 
 
 def hall(
@@ -23,8 +24,9 @@ def hall(
     """Return what stands behind a door: a pipeline, and a relay where there is one."""
     counts, settings = counts or Counts(), Settings()
     knowledge = Knowledge(settings, counts.metrics, pipeline)
-    taker = None if relay is None else Intake(knowledge, relay, counts, settings.max_pending_bytes)
-    return Hall(knowledge, taker, counts, tuple(keys))
+    turns, pending = Turns(2), Share(settings.max_pending_bytes, "bytes", counts.metrics["pending_bytes"])
+    taker = None if relay is None else Intake(knowledge, relay, counts, turns, pending)
+    return Hall(knowledge, taker, counts, tuple(keys), turns, pending)
 
 
 def intake(pipeline: Pipeline, relay: Relay, counts: Counts | None = None) -> Intake:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import ClassVar, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, NamedTuple
 
 from lexilog.errors import TooLargeError
 from lexilog.service.intake import Intake
@@ -16,10 +15,9 @@ from lexilog.service.metrics import Counts
 from lexilog.service.reload import Reloadable
 from lexilog.service.settings import DoorSettings
 from lexilog.service.tls import Tls
+from lexilog.service.turns import Share, Turns
 
-__all__ = ["Door", "Hall", "at_most"]
-
-_T = TypeVar("_T")
+__all__ = ["Door", "Hall", "too_many_records"]
 
 
 class Hall(NamedTuple):
@@ -30,12 +28,16 @@ class Hall(NamedTuple):
         intake: takes what is handed on; None where there is no relay.
         counts: counts everything.
         body_keys: where the line stands in a record that is a map.
+        turns: who enriches next.
+        pending: how many bytes of requests wait or are in work.
     """
 
     knowledge: Knowledge
     intake: Intake | None
     counts: Counts
     body_keys: tuple[str, ...]
+    turns: Turns
+    pending: Share
 
 
 class Door(ABC):
@@ -88,15 +90,12 @@ class Door(ABC):
         """Take no more requests, and give those in flight `grace` seconds."""
 
 
-def at_most(most: int, records: Iterable[_T]) -> list[_T]:
-    """Return what came in one message, if it is not too much.
+def too_many_records(most: int, where: str = "one message", advice: str = "send fewer at once") -> TooLargeError:
+    """Return the error of a door that gets more records at once than it takes.
 
-    Raises:
-        TooLargeError: it is more than `most`.
+    Args:
+        most: how many it takes.
+        where: what they stand in.
+        advice: what their sender is to do.
     """
-    found = list(islice(records, most + 1))
-    if len(found) > most:
-        raise TooLargeError(
-            f"more than {most} records in one message, the max_records of this door: send fewer at once"
-        )
-    return found
+    return TooLargeError(f"more than {most} records in {where}, the max_records of this door: {advice}")

@@ -16,9 +16,7 @@ import json
 import logging
 import math
 import re
-import zlib
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -28,13 +26,13 @@ from google.protobuf.message import Message
 
 from lexilog.enrich.document import encode_json
 from lexilog.errors import LexilogError, OriginError, RelayError, TooLargeError
-from lexilog.gunzip import Inflater
 from lexilog.model import Enriched, Record
 from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import read_records, read_request
 from lexilog.pipeline import Pipeline
 from lexilog.service.auth import Tokens
-from lexilog.service.door import Door, Hall, at_most
+from lexilog.service.door import Door, Hall
+from lexilog.service.http_body import Refused, receive
 from lexilog.service.ids import batch_ids
 from lexilog.service.json_records import NDJSON, Shape, read_body
 from lexilog.service.otlp_answer import answer_to, status_of
@@ -55,7 +53,7 @@ _JSON = "application/json"
 _PROTOBUF = ("application/x-protobuf", "application/protobuf")
 # Vector says so of OTLP/JSON where its framing is that of lines.
 _OTLP_JSON = (_JSON, NDJSON)
-# Seconds that a request's body may take, and that a client may take nothing of the answer.
+# Seconds that a client may take nothing of the answer.
 _PATIENCE = 60.0
 # Seconds that a connection stays without a request. Clients let go of theirs after 90 (Go's, hyper's) or 118 (curl's);
 # the server should not be the first, or a request that is just under way is lost to it.
@@ -95,15 +93,6 @@ _OPTIONS: dict[str, Any] = {
     "keepalive_timeout": _IDLE,
     "logger": _protocol_log,
 }
-
-
-class _Refused(Exception):  # noqa: N818 (it never leaves the door)
-    """A request is answered with a status and a text, before any record of it was looked at."""
-
-    def __init__(self, status: int, text: str, **headers: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.headers = headers
 
 
 class HttpDoor(Door):
@@ -169,14 +158,14 @@ class HttpDoor(Door):
         try:
             self._admit(request)
             with (
-                self._requests.hold(request.remote or ""),
+                self._requests.hold(_client(request)),
                 self._busy.track_inprogress(),
                 span(f"lexilog.door.{_DOORS.get(request.path, self.name)}", request.headers),
             ):
                 return await handler(request)
         except web.HTTPException as error:
             return _failure(request, error.status, OriginError(_help(request, error)), _allow(error))
-        except _Refused as refused:
+        except Refused as refused:
             self._note(request, refused.status, str(refused))
             kind = RelayError if refused.status == 503 else OriginError
             return _failure(request, refused.status, kind(str(refused)), refused.headers)
@@ -231,10 +220,10 @@ class HttpDoor(Door):
 
     def _admit(self, request: web.Request) -> None:
         if self._runner is None:
-            raise RelayError("the server stops")
+            raise Refused(503, "the server stops")
         if not self._tokens.allows(request.headers):
             self._counts.refuse(self.name, "token")
-            raise _Refused(401, _NEED_TOKEN, **{"WWW-Authenticate": "Bearer"})
+            raise Refused(401, _NEED_TOKEN, **{"WWW-Authenticate": "Bearer"})
 
     def _note(self, request: web.Request, status: int, text: str) -> None:
         if status == 413:
@@ -248,41 +237,43 @@ class HttpDoor(Door):
         """Enrich and hand on an OTLP request."""
         intake = self.hall.intake
         if intake is None:
-            raise _Refused(404, f"no relay is set, so records cannot be handed on; {_ENRICH} answers with documents")
+            raise Refused(404, f"no relay is set, so records cannot be handed on; {_ENRICH} answers with documents")
         if request.content_type not in (*_PROTOBUF, *_OTLP_JSON):
             known = f"{_PROTOBUF[0]} or {_JSON}"
-            raise _Refused(415, f"content type {request.content_type} is not known: send {known}")
-        body = await self._receive(request)
+            raise Refused(415, f"content type {request.content_type} is not known: send {known}")
+        body = await receive(request, self._limit, late=503)
 
         def read() -> Iterator[Record]:
-            received = read_request(body) if request.content_type in _PROTOBUF else read_json_request(body)
-            return read_records(at_most(self._max_records, received), self.hall.body_keys, batch_ids(body))
+            read_body = read_request if request.content_type in _PROTOBUF else read_json_request
+            return read_records(read_body(body, self._max_records), self.hall.body_keys, batch_ids(body))
 
-        delivery = await intake.take(_DOORS[_LOGS], request.remote or "", len(body), read)
+        delivery = await intake.take(_DOORS[_LOGS], _client(request), len(body), read)
         return _message(request, 200, answer_to(delivery))
 
     async def _enrich(self, request: web.Request) -> web.StreamResponse:
         """Answer with the documents of the records that came."""
         if request.content_type.endswith("msgpack"):
-            raise _Refused(
-                415, "msgpack is not taken here: send JSON; Fluent Bit's http output does with 'format json'"
-            )
-        body = await self._receive(request)
+            raise Refused(415, "msgpack is not taken here: send JSON; Fluent Bit's http output does with 'format json'")
+        body = await receive(request, self._limit, late=408)
+        duration = self._counts.metrics["request_duration_seconds"].labels(_DOORS[_ENRICH])
+        with self.hall.pending.hold(_client(request), len(body)), duration.time():
+            return await self._answer(request, body)
 
+    async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         def read() -> tuple[Shape, Iterator[Record]]:
             is_ndjson = request.content_type == NDJSON
             return read_body(body, self.hall.body_keys, batch_ids(body), self._max_records, lines=is_ndjson)
 
         try:
-            shape, records = read() if len(body) < _LARGE else await asyncio.to_thread(read)
+            async with self.hall.turns.turn(_client(request)):
+                shape, records = read() if len(body) < _LARGE else await asyncio.to_thread(read)
         except OriginError as error:
-            raise _Refused(413 if isinstance(error, TooLargeError) else 400, str(error)) from error
+            raise Refused(413 if isinstance(error, TooLargeError) else 400, str(error)) from error
         response = web.StreamResponse(headers={"Content-Type": shape.content_type})
         response.enable_compression()
         await response.prepare(request)
         try:
-            with self._counts.metrics["request_duration_seconds"].labels(_DOORS[_ENRICH]).time():
-                await self._send(response, shape, records)
+            await self._send(response, _client(request), shape, records)
         except Exception as error:
             # The status is sent. That the answer breaks off is what can still be said.
             if not isinstance(error, ConnectionError | TimeoutError):
@@ -292,10 +283,15 @@ class HttpDoor(Door):
                 request.transport.abort()
         return response
 
-    async def _send(self, response: web.StreamResponse, shape: Shape, records: Iterator[Record]) -> None:
-        before = shape.start
+    async def _send(self, response: web.StreamResponse, client: str, shape: Shape, records: Iterator[Record]) -> None:
+        before, more = shape.start, True
         pipeline = self.hall.knowledge.pipeline
-        while batch := list(_documents(pipeline, records)):
+        while more:
+            # Others have their turn after each piece, and do not wait for a client that is slow to read.
+            async with self.hall.turns.turn(client):
+                batch, more = _piece(pipeline, records)
+            if not batch:
+                break
             delivery = "returned"
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -305,75 +301,48 @@ class HttpDoor(Door):
                 for enriched, _ in batch:
                     self._counts.add(_DOORS[_ENRICH], enriched, delivery)
             before = shape.between
-            # A write waits only where the client is slow to read.
-            await asyncio.sleep(0)
         async with asyncio.timeout(_PATIENCE):
             await response.write_eof(shape.end)
 
-    async def _receive(self, request: web.Request) -> bytes:
-        """Return a request's body, decompressed.
 
-        Raises:
-            _Refused: it is too large, too slow or broken.
-        """
-        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("gzip", "x-gzip", "identity", ""):
-            text = f"content encoding {encoding} is not known: send gzip or none"
-            raise _Refused(415, text, **{"Accept-Encoding": "gzip"})
-        too_large = _Refused(413, f"the body is larger than {self._limit} bytes, the max_receive_bytes of this door")
-        if (request.content_length or 0) > self._limit:
-            raise too_large
-        inflater = Inflater() if "gzip" in encoding else None
-        body, received = bytearray(), 0
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                async for chunk in request.content.iter_any():
-                    received += len(chunk)
-                    body += inflater.feed(chunk, self._limit + 1 - len(body)) if inflater else chunk
-                    if max(received, len(body)) > self._limit:
-                        raise too_large
-            if inflater:
-                inflater.check_end()
-        except TimeoutError:
-            # OTLP senders drop what is answered with 408.
-            status = 503 if request.path == _LOGS else 408
-            raise _Refused(status, f"the body has not come within {_PATIENCE:.0f} seconds") from None
-        except zlib.error as error:
-            raise _Refused(400, f"the body is no sound gzip stream: {error}") from error
-        except web.RequestPayloadError as error:
-            raise _Refused(400, f"the body is broken: {error}") from error
-        return bytes(body)
-
-
-def _documents(pipeline: Pipeline, records: Iterator[Record]) -> Iterator[tuple[Enriched, bytes]]:
-    """Yield the records of a piece of the answer, and their documents."""
+def _piece(pipeline: Pipeline, records: Iterator[Record]) -> tuple[list[tuple[Enriched, bytes]], bool]:
+    """Return the records of a piece of the answer, with their documents, and whether there may be more."""
     end = monotonic() + _TURN
-    for record in islice(records, _SLICE):
+    batch = []
+    for record in records:
         enriched = pipeline.process(record)
-        yield enriched, encode_json(enriched)
-        if monotonic() > end:
-            return
+        batch.append((enriched, encode_json(enriched)))
+        if len(batch) == _SLICE or monotonic() > end:
+            return batch, True
+    return batch, False
+
+
+def _client(request: web.Request) -> str:
+    """Return whose request it is."""
+    # As the listener tells hosts apart.
+    return request.protocol.host if isinstance(request.protocol, _Connection) else request.remote or ""
 
 
 class _Connection(web.RequestHandler):
     """One connection.
 
     Attributes:
+        host: whose it is.
         has_begun: a request has come.
     """
 
-    __slots__ = ("_door", "_host", "has_begun")
+    __slots__ = ("_door", "has_begun", "host")
 
     def __init__(self, door: HttpDoor, host: str, server: web.Server) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **_OPTIONS)
         self._door = door
-        self._host = host
+        self.host = host
         self.has_begun = False
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, *args: Any) -> web.StreamResponse:
         """Answer what is no HTTP, and count it."""
         if status == 400:
-            self._door.listener.refuse(self._host, "not_http", "what it says is not HTTP/1.1")
+            self._door.listener.refuse(self.host, "not_http", "what it says is not HTTP/1.1")
         response = super().handle_error(request, status, *args)
         response.headers["Server"] = "lexilog"
         return response

@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 from lexilog.errors import OriginError, RelayError
 from lexilog.model import Enriched, Record
+from lexilog.pipeline import Pipeline
 from lexilog.relay import Delivery, Relay
 from lexilog.service.knowledge import Knowledge
 from lexilog.service.metrics import Counts, Key
@@ -25,6 +26,8 @@ _AT_ONCE = 2
 # What is handed on at once of a request: the documents of many small records take a hundred times their bytes.
 _MOST_RECORDS = 10_000
 _MOST_TEXT = 4_000_000
+# Records between two turns: some ten milliseconds.
+_SLICE = 200
 # Seconds that a stop waits for deliveries that have been called off.
 _PATIENCE = 5.0
 
@@ -38,18 +41,20 @@ class Intake:
         knowledge: enriches.
         relay: takes the enriched records.
         counts: counts them.
-        max_pending_bytes: how much of requests may wait or be in work at once, in bytes.
+        turns: who enriches next.
+        pending: how many bytes of requests may wait or be in work at once.
 
     Attributes:
         counts: for what a door has to count itself: requests that it does not even bring here.
     """
 
-    def __init__(self, knowledge: Knowledge, relay: Relay, counts: Counts, max_pending_bytes: int) -> None:
+    def __init__(self, knowledge: Knowledge, relay: Relay, counts: Counts, turns: Turns, pending: Share) -> None:
         self._knowledge = knowledge
         self._relay = relay
         self.counts = counts
-        self._pending = Share(max_pending_bytes, "bytes (max_pending_bytes)")
-        self._turns = Turns(_AT_ONCE)
+        self._pending = pending
+        self._turns = turns
+        self._batches = Turns(_AT_ONCE)
         self._under_way: set[asyncio.Task[Delivery]] = set()
         self._closed = False
 
@@ -74,14 +79,12 @@ class Intake:
             RelayError: not every record has been confirmed; their sender has to keep them.
         """
         if self._closed:
+            if not kept:
+                self.counts.add_unread(door, "returned")
             raise RelayError("the server stops")
-        metrics = self.counts.metrics
-        with self._pending.hold(client, size), metrics["request_duration_seconds"].labels(door).time():
-            metrics["pending_bytes"].inc(size)
-            try:
-                return await self._take(door, client, read, kept=kept)
-            finally:
-                metrics["pending_bytes"].dec(size)
+        duration = self.counts.metrics["request_duration_seconds"].labels(door)
+        with self._pending.hold(client, size), duration.time():
+            return await self._take(door, client, read, kept=kept)
 
     async def _take(self, door: str, client: str, read: Callable[[], Iterable[Record]], *, kept: bool) -> Delivery:
         done: Counter[Key] = Counter()
@@ -102,7 +105,9 @@ class Intake:
             if isinstance(error, asyncio.CancelledError) and self._closed:
                 raise RelayError("the server stops") from None
             if isinstance(error, RelayError):
-                _log.warning("records stay with their sender: %s", error)
+                # What the error begins with names the relay.
+                once = {"once": str(error).partition(":")[0]}
+                _log.warning("records stay with their sender: %s", error, extra=once)
             if isinstance(error, RelayError) or not isinstance(error, Exception):
                 raise
             _log.exception("records stay with their sender")
@@ -116,16 +121,17 @@ class Intake:
         """Enrich records and hand them on when it is their turn; what became of each is in `done`."""
         deliveries: list[Delivery] = []
         pipeline = self._knowledge.pipeline
-        duration = self.counts.metrics["enrich_duration_seconds"].labels(door)
         records: Iterator[Record] | None = None
         following: tuple[Record, ...] = ()
         while records is None or following:
             # Others have their turn after each piece.
-            async with self._turns.turn(client):
+            async with self._batches.turn(client):
                 await self._relay.check()
-                records = records or iter(read())
-                with span("lexilog.enrich"), duration.time():
-                    batch = await process_batch(pipeline, _piece(chain(following, records)))
+                if records is None:
+                    async with self._turns.turn(client):
+                        records = iter(read())
+                with span("lexilog.enrich"):
+                    batch = await self._enrich(door, client, pipeline, _piece(chain(following, records)))
                 if not batch:
                     break
                 # Until they are delivered they are nowhere but with their sender.
@@ -139,6 +145,19 @@ class Intake:
                 # What has been delivered as a whole waits for no other turn.
                 following = tuple(islice(records, 1))
         return Delivery.sum(deliveries)
+
+    async def _enrich(self, door: str, client: str, pipeline: Pipeline, records: Iterator[Record]) -> list[Enriched]:
+        """Enrich records; whoever is only answered has its turns in between, and waits for no next hop."""
+        duration = self.counts.metrics["enrich_duration_seconds"].labels(door)
+        batch: list[Enriched] = []
+        more = True
+        while more:
+            async with self._turns.turn(client):
+                with duration.time():
+                    piece = await process_batch(pipeline, islice(records, _SLICE))
+            batch += piece
+            more = len(piece) == _SLICE
+        return batch
 
     def _count_returned(self, door: str, done: Counter[Key]) -> None:
         returned: Counter[Key] = Counter()

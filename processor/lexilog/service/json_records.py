@@ -19,6 +19,7 @@ from lexilog.errors import OriginError, TooLargeError
 from lexilog.forward.wire import MOST_VALUES
 from lexilog.model import Record
 from lexilog.otlp.as_json import parse_json
+from lexilog.service.door import too_many_records
 
 __all__ = ["NDJSON", "Shape", "read_body"]
 
@@ -109,9 +110,7 @@ def _texts_of(body: bytes, most: int) -> tuple[Shape, Iterable[bytes]]:
         count = 0
         for count, text in enumerate(_elements(body), 1):
             if count > most:
-                raise TooLargeError(
-                    f"more than {most} records in an array, the max_records of this door: send fewer at once, or NDJSON"
-                )
+                raise too_many_records(most, "an array", "send fewer at once, or NDJSON")
             _check(text)
         return (_ARRAY if count else _EMPTY_ARRAY), _elements(body)
     _check(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,16 @@ from lexilog.service.ports import Ports
 from lexilog.service.reload import Reloader
 from lexilog.service.settings import Settings
 from lexilog.service.status import Status
+from lexilog.service.turns import Share, Turns
 
 __all__ = ["Server"]
 
+# How many have their turn at once: while one of them waits for a thread another enriches.
+_AT_ONCE = 2
 # Seconds, behind the grace, for those who are told that it is over.
 _LAST_WORDS = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -58,11 +64,10 @@ class Server:
         self.status = status or Status()
         self._relay = relay or (make_router(settings, self.counts.metrics) if settings.relays else None)
         knowledge = Knowledge(settings, self.counts.metrics)
-        intake = None
-        if self._relay:
-            intake = Intake(knowledge, self._relay, self.counts, settings.max_pending_bytes)
-        self._intake = intake
-        hall = Hall(knowledge, intake, self.counts, settings.body_keys)
+        turns = Turns(_AT_ONCE)
+        pending = Share(settings.max_pending_bytes, "bytes (max_pending_bytes)", self.counts.metrics["pending_bytes"])
+        self._intake = Intake(knowledge, self._relay, self.counts, turns, pending) if self._relay else None
+        hall = Hall(knowledge, self._intake, self.counts, settings.body_keys, turns, pending)
         self._doors = {door.name: door for door in self._make_doors(hall)}
         self._reloader = Reloader(
             [knowledge, *(one for door in self._doors.values() for one in door.reloadables())],
@@ -126,16 +131,27 @@ class Server:
         What is not finished then is answered UNAVAILABLE.
         """
         self.status.set_ready(ready=False)
-        await self._reloader.stop()
-        await self._ports.close()
-        for door in self._started:
-            await door.listener.close()
-        doors = [asyncio.create_task(door.stop(self.settings.grace + _LAST_WORDS)) for door in self._started]
+        try:
+            await self._reloader.stop()
+            await self._ports.close()
+            for door in self._started:
+                await door.listener.close()
+            await self._stop_doors()
+        finally:
+            if self._relay:
+                await self._relay.close()
+
+    async def _stop_doors(self) -> None:
+        doors = [asyncio.create_task(self._stop_door(door)) for door in self._started]
         if doors:
             await asyncio.wait(doors, timeout=self.settings.grace)
         if self._intake:
             await self._intake.close()
         await asyncio.gather(*doors)
         self._started.clear()
-        if self._relay:
-            await self._relay.close()
+
+    async def _stop_door(self, door: Door) -> None:
+        try:
+            await door.stop(self.settings.grace + _LAST_WORDS)
+        except Exception:  # the other doors, and the relays, are to be closed all the same
+            _log.exception("%s: the door could not be closed as it should", door.name)

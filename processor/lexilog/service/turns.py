@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from lexilog.errors import RelayError
 
@@ -21,6 +22,8 @@ class BusyError(RelayError):
 
 class Turns:
     """Lets a few work at once; who waits is let in by turns, client by client.
+
+    Whoever comes while one works gets in line before that one can come again, even where it never waits in its work.
 
     Args:
         at_once: how many.
@@ -39,6 +42,7 @@ class Turns:
             await self._wait(client)
         try:
             yield
+            await asyncio.sleep(0)
         finally:
             self._free += 1
             self._let_in()
@@ -88,12 +92,17 @@ class Share:
     Args:
         most: how much.
         what: what it is, for errors.
+        gauge: a metric that shows how much is there.
+
+    Attributes:
+        used: how much is there.
     """
 
-    def __init__(self, most: int, what: str) -> None:
+    def __init__(self, most: int, what: str, gauge: Any = None) -> None:
         self.used = 0
         self._most = most
         self._what = what
+        self._gauge = gauge
         self._clients: Counter[str] = Counter()
 
     @contextmanager
@@ -103,19 +112,31 @@ class Share:
         Raises:
             BusyError: there is no room.
         """
-        mine = self._clients[client]
-        if self.used and self.used + amount > self._most:
-            raise BusyError(f"busy: {self.used} of {self._most} {self._what} are in use", _RETRY)
-        if mine and mine + amount > self._most // 2:
-            raise BusyError(
-                f"busy: {mine} of {self._most} {self._what} are this client's, and half is the most", _RETRY
-            )
-        self.used += amount
-        self._clients[client] += amount
+        self.resize(client, 0, amount)
         try:
             yield
         finally:
-            self.used -= amount
-            self._clients[client] -= amount
-            if not self._clients[client]:
-                del self._clients[client]
+            self._add(client, -amount)
+
+    def resize(self, client: str, before: int, now: int) -> None:
+        """Make a part that a client holds larger or smaller, by the rule of `hold`: from nothing, and to it, too.
+
+        Raises:
+            BusyError: there is no room; the part stays as it was.
+        """
+        used, mine = self.used - before, self._clients[client] - before
+        if now > before and used and used + now > self._most:
+            raise BusyError(f"busy: {used} of {self._most} {self._what} are in use", _RETRY)
+        if now > before and mine and mine + now > self._most // 2:
+            raise BusyError(
+                f"busy: {mine} of {self._most} {self._what} are this client's, and half is the most", _RETRY
+            )
+        self._add(client, now - before)
+
+    def _add(self, client: str, amount: int) -> None:
+        self.used += amount
+        self._clients[client] += amount
+        if not self._clients[client]:
+            del self._clients[client]
+        if self._gauge:
+            self._gauge.set(self.used)

@@ -10,6 +10,7 @@ import gzip
 import http.client
 import json
 import logging
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,10 +26,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from doors import OpenDoor, hall
 from lexilog import Enriched, Pipeline, Record, RelayError, encode_json
+from lexilog.gunzip import Inflater
 from lexilog.relay import Delivery, Refusal, Relay
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import http as http_module
-from lexilog.service import json_records
+from lexilog.service import http_body, json_records
 from lexilog.service.http import HttpDoor
 from lexilog.service.ids import batch_ids
 from lexilog.service.metrics import Counts, Key
@@ -588,6 +590,44 @@ def test_questions_that_are_none(
     asyncio.run(run())
 
 
+def test_a_bomb_goes_off_in_a_thread(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece of a body can stand for a thousand times as much: others are answered while it is inflated."""
+    threads: list[int] = []
+
+    class Notes(Inflater):
+        def feed(self, data: bytes | memoryview, room: int) -> bytes:
+            threads.append(threading.get_ident())
+            return super().feed(data, room)
+
+    monkeypatch.setattr(http_body, "Inflater", Notes)
+
+    async def run() -> None:
+        async with _peer(pipeline) as peer:
+            answer, _ = await peer.ask("/v1/enrich", gzip.compress(b" " * 900_000 + b'"a"'), JSON | GZIP)
+            assert answer.status == 200
+
+    asyncio.run(run())
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(("body", "headers"), [(_protobuf("a", "b", "c"), PROTOBUF), (_json("a", "b", "c"), JSON)])
+def test_a_request_of_countless_records_is_refused(body: bytes, headers: dict[str, str], pipeline: Pipeline) -> None:
+    """The error says how many may be in one, in the encoding of the request; it is counted."""
+
+    async def run() -> None:
+        relay = MemoryRelay()
+        async with _peer(pipeline, relay, max_records=2) as peer:
+            answer, content = await peer.ask("/v1/logs", body, headers)
+            assert answer.status == 413
+            assert b"more than 2 records in one message, the max_records of this door" in content
+            assert peer.refused("too_large") == 1
+            assert peer.counted() == {("otlp_http", "unread", "refused", 1)}
+        assert relay.records == []
+
+    asyncio.run(run())
+
+
 def test_gzip_in_and_out(pipeline: Pipeline) -> None:
     """A compressed question has the same answer; it comes compressed where the client takes that."""
     body = json.dumps([EVENT, LINE] * 300).encode()
@@ -624,7 +664,7 @@ def test_a_large_question_does_not_hold_up_others(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(("path", "status"), [("/v1/logs", b"503"), ("/v1/enrich", b"408")])
 def test_a_body_that_stops(path: str, status: bytes, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sender is told; an OTLP sender in a way that makes it come again."""
-    monkeypatch.setattr(http_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(http_body, "_PATIENCE", 0.1)
 
     async def run() -> None:
         async with _peer(pipeline, MemoryRelay()) as peer:
@@ -826,6 +866,40 @@ def test_stop_finishes_what_is_in_flight(pipeline: Pipeline) -> None:
             assert answer.status == 200
             await asyncio.wait_for(stopped, 5)
             await peer.door.stop(5)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/enrich"])
+def test_a_request_during_a_stop_is_counted(path: str, pipeline: Pipeline) -> None:
+    """It comes on a connection that stands; its sender hears 503, and is to come again elsewhere."""
+
+    async def run() -> None:
+        entered, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(_: Sequence[Enriched]) -> Delivery:
+            entered.set()
+            await go.wait()
+            return Delivery()
+
+        async with _peer(pipeline, OneAnswer(slow)) as peer:
+            reader, writer = await asyncio.open_connection("127.0.0.1", peer.door.port)
+            asked = asyncio.create_task(peer.ask("/v1/logs", _json("a"), JSON))
+            await asyncio.wait_for(entered.wait(), 5)
+            stopped = asyncio.create_task(peer.door.stop(5))
+            await asyncio.sleep(0.05)
+            head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n"
+            writer.write(head.encode() + b"1")
+            answer = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert b"the server stops" in answer
+            assert b"Retry-After" in answer
+            go.set()
+            assert (await asked)[0].status == 200
+            await asyncio.wait_for(stopped, 5)
+            door = "otlp_http" if path == "/v1/logs" else "http"
+            assert (door, "unread", "returned", 1) in peer.counted()
 
     asyncio.run(run())
 

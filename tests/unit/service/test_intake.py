@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doors import intake
+from doors import hall, intake
 from lexilog import Enriched, OriginError, Pipeline, Record, RelayError
 from lexilog.relay import Delivery, Refusal
 from lexilog.relay.memory import MemoryRelay
@@ -150,7 +150,7 @@ def test_a_stop_gives_every_batch_back(pipeline: Pipeline) -> None:
             raise AssertionError
 
     async def run() -> None:
-        taker = intake(pipeline, Stuck())
+        taker = intake(pipeline, Stuck(), counts)
         task = asyncio.create_task(taker.take("door", CLIENT, SIZE, _read))
         await asyncio.sleep(0.05)
         await taker.close()
@@ -158,6 +158,43 @@ def test_a_stop_gives_every_batch_back(pipeline: Pipeline) -> None:
             await task
         with pytest.raises(RelayError, match="stops"):
             await taker.take("door", CLIENT, SIZE, _read)
+        with pytest.raises(RelayError, match="stops"):
+            await taker.take("keeps", CLIENT, SIZE, _read, kept=True)
+
+    counts = Counts()
+    asyncio.run(run())
+    found = {(key.door, key.reason, key.delivery): count for key, count in counts.items()}
+    assert found.pop(("door", "request", "returned")) == 1, "what came later is counted"
+    assert set(found.values()) == {1}
+    assert len(found) == 3
+
+
+def test_each_relay_has_a_warning_of_its_own(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    """What is said once a minute is told apart by the relay that an error begins with, whatever else it says."""
+    for problem in ("relay a: host:1: away", "relay b: host:2: away", "relay a: 25 records not taken"):
+        _take(pipeline, Says(RelayError(problem)))
+    found: list[Any] = [record for record in caplog.records if "stay with their sender" in record.message]
+    assert [record.once for record in found] == ["relay a", "relay b", "relay a"]
+
+
+def test_records_are_enriched_when_it_is_their_turn(pipeline: Pipeline) -> None:
+    """Whoever is only answered has its turns among those who hand records on; nothing is read before."""
+    read: list[str] = []
+
+    def note() -> list[Record]:
+        read.append("read")
+        return _read()
+
+    async def run() -> None:
+        behind = hall(pipeline, MemoryRelay())
+        assert behind.intake
+        async with behind.turns.turn("a"), behind.turns.turn("b"):
+            task = asyncio.create_task(behind.intake.take("door", CLIENT, SIZE, note))
+            await asyncio.sleep(0.05)
+            assert behind.pending.used == SIZE
+            assert not read
+        await asyncio.wait_for(task, 10)
+        assert behind.pending.used == 0
 
     asyncio.run(run())
 
@@ -197,6 +234,36 @@ def test_a_piece_that_fails_gives_the_whole_request_back(pipeline: Pipeline, mon
     answer, counts = _take(pipeline, Once())
     assert isinstance(answer, RelayError)
     assert counts == {("error", "invalid_record", "returned"): 1, ("matched", "exact", "returned"): 1}
+
+
+def test_others_have_their_turns_while_a_large_request_is_enriched(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has one record enriched does not wait for ten thousand of another client."""
+    monkeypatch.setattr(intake_module, "_SLICE", 1)
+    order: list[str | None] = []
+
+    def read() -> Iterator[Record]:
+        for record in _read():
+            order.append(record.line)
+            yield record
+
+    async def run() -> None:
+        relay = MemoryRelay()
+        behind = hall(pipeline, relay)
+        assert behind.intake
+        task = asyncio.create_task(behind.intake.take("door", CLIENT, SIZE, read))
+        async with asyncio.timeout(10), behind.turns.turn("first"):
+            while not task.done():
+                async with behind.turns.turn("another"):
+                    order.append("another")
+        await task
+        assert [one.record.line for one in relay.records] == [KNOWN, "x", "y"]
+
+    asyncio.run(run())
+    mine = [order.index(line) for line in (KNOWN, "x", "y")]
+    assert "another" in order[mine[0] : mine[1]]
+    assert "another" in order[mine[1] : mine[2]]
 
 
 def test_what_the_door_keeps_is_not_returned(pipeline: Pipeline) -> None:

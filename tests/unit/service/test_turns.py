@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import Gauge
 
 from lexilog.service.turns import BusyError, Share, Turns
 
@@ -208,6 +209,26 @@ def test_many_of_one_client_do_not_stand_before_one_of_another() -> None:
     asyncio.run(run())
 
 
+def test_who_never_waits_in_its_work_has_turns_all_the_same() -> None:
+    """Work in one go leaves nobody time to get in line; they get in line before its client comes again."""
+
+    async def run() -> None:
+        turns, order = Turns(1), list[str]()
+
+        async def ask(client: str) -> None:
+            for _ in range(3):
+                async with turns.turn(client):
+                    order.append(client)
+
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(ask("many") for _ in range(30)), ask("one"))
+        assert len(order) == 93
+        assert order.index("one") <= 4
+        assert order[:12].count("one") == 3
+
+    asyncio.run(run())
+
+
 def test_a_place_goes_on_when_its_work_fails() -> None:
     """An error in a turn is the caller's, and the next one is let in."""
 
@@ -237,6 +258,15 @@ def test_a_client_has_half_and_the_rest_is_for_others() -> None:
     assert share.used == 0
 
 
+def test_a_gauge_shows_what_is_there() -> None:
+    """As it changes, whoever holds it."""
+    gauge = Gauge("used", "", registry=None)
+    share = Share(10, "things", gauge)
+    with share.hold("a", 3), share.hold("b", 4):
+        assert gauge._value.get() == 7
+    assert gauge._value.get() == 0
+
+
 def test_what_is_larger_than_a_share_passes_alone() -> None:
     """Else a large request would never pass: it does while nothing of its client is there, or nothing at all."""
     share = Share(10, "things")
@@ -251,7 +281,7 @@ def test_what_is_larger_than_a_share_passes_alone() -> None:
 
 @given(
     most=st.integers(1, 20),
-    steps=st.lists(st.tuples(st.sampled_from(CLIENTS), st.integers(0, 30), st.booleans()), max_size=40),
+    steps=st.lists(st.tuples(st.sampled_from(CLIENTS), st.integers(1, 30), st.booleans()), max_size=40),
 )
 def test_a_share_adds_up(most: int, steps: list[tuple[str, int, bool]]) -> None:
     """In any order of taking and giving back: never more than there is, but for one alone; in the end it is free."""
