@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -16,18 +17,21 @@ from lexilog.catalog.search import find_entries, query_words, search_entries
 from lexilog.enrich.document import encode_json
 from lexilog.errors import OriginError, TooLargeError
 from lexilog.model import Enriched, Entry, Outcome, Record
+from lexilog.otlp.count import check_count
 from lexilog.otlp.decode import to_time
+from lexilog.service.door import Hall
 from lexilog.service.ids import batch_ids
-from lexilog.service.knowledge import Knowledge
-from lexilog.service.metrics import Counts
+from lexilog.service.metrics import Key
 from lexilog.service.tracing import span
-from lexilog.service.work import process_batch
+from lexilog.service.work import process_slice
 
 __all__ = ["DOOR", "SERVICE", "EnrichDoor"]
 
 SERVICE = "lexilog.v1.EnrichService"
 DOOR = "enrich"
 _LIMIT = 20
+# Where the records stand in a request.
+_RECORDS = (1,)
 _STATUS = {
     Outcome.MATCHED: pb.STATUS_MATCHED,
     Outcome.UNKNOWN: pb.STATUS_UNKNOWN,
@@ -42,26 +46,20 @@ class EnrichDoor:
     """Answers EnrichService.
 
     Args:
-        knowledge: enriches.
-        counts: counts records.
+        hall: enriches, and says whose turn it is.
         max_records: how many records a request may hold.
+        host_of: returns who calls.
     """
 
-    def __init__(self, knowledge: Knowledge, counts: Counts, max_records: int) -> None:
-        self._knowledge = knowledge
-        self._counts = counts
+    def __init__(self, hall: Hall, max_records: int, host_of: Callable[[Any], str]) -> None:
+        self._hall = hall
+        self._knowledge = hall.knowledge
+        self._counts = hall.counts
         self._max_records = max_records
+        self._host_of = host_of
 
     def methods(self) -> dict[str, Any]:
         """Return the methods by name. They take the raw messages, so that what is no request is told so."""
-
-        async def enrich(data: bytes, context: Any) -> pb.EnrichResponse:
-            return await self.Enrich(self._read(pb.EnrichRequest, data), context)
-
-        async def enrich_stream(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.EnrichResponse]:
-            requests = (self._read(pb.EnrichRequest, data) async for data in messages)
-            async for response in self.EnrichStream(requests, context):
-                yield response
 
         async def describe(data: bytes, context: Any) -> pb.DescribeResponse:
             return await self.Describe(self._read(pb.DescribeRequest, data), context)
@@ -71,8 +69,8 @@ class EnrichDoor:
 
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         return {
-            "Enrich": unary(enrich, None, pb.EnrichResponse.SerializeToString),
-            "EnrichStream": stream(enrich_stream, None, pb.EnrichResponse.SerializeToString),
+            "Enrich": unary(self.Enrich, None, pb.EnrichResponse.SerializeToString),
+            "EnrichStream": stream(self.EnrichStream, None, pb.EnrichResponse.SerializeToString),
             "Describe": unary(describe, None, pb.DescribeResponse.SerializeToString),
             "Search": unary(search, None, pb.SearchResponse.SerializeToString),
         }
@@ -89,16 +87,17 @@ class EnrichDoor:
         _log.warning("a request to the door %s is refused for good: %s", DOOR, error)
         return error
 
-    async def Enrich(self, request: pb.EnrichRequest, context: Any) -> pb.EnrichResponse:  # noqa: N802
+    async def Enrich(self, data: bytes, context: Any) -> pb.EnrichResponse:  # noqa: N802
         """Enrich one batch."""
-        return await self._enrich(request)
+        return await self._enrich(data, self._host_of(context))
 
     async def EnrichStream(  # noqa: N802
-        self, requests: AsyncIterator[pb.EnrichRequest], context: Any
+        self, messages: AsyncIterator[bytes], context: Any
     ) -> AsyncIterator[pb.EnrichResponse]:
         """Enrich one batch after the other; the next is read when the transport has taken the answer."""
-        async for request in requests:
-            yield await self._enrich(request)
+        client = self._host_of(context)
+        async for data in messages:
+            yield await self._enrich(data, client)
 
     async def Describe(self, request: pb.DescribeRequest, context: Any) -> pb.DescribeResponse:  # noqa: N802
         """Return one entry."""
@@ -115,18 +114,37 @@ class EnrichDoor:
         found = search_entries(self._knowledge.pipeline.entries, request.query, request.limit or _LIMIT)
         return pb.SearchResponse(entries=map(_to_entry, found))
 
-    async def _enrich(self, request: pb.EnrichRequest) -> pb.EnrichResponse:
-        if len(request.records) > self._max_records:
-            problem = f"more than {self._max_records} records, the max_records of this door: send fewer at once"
-            raise self._refused(TooLargeError(problem))
-        ids = batch_ids(request.SerializeToString(deterministic=True))
-        records = (_to_record(item, next(ids)) for item in request.records)
+    async def _enrich(self, data: bytes, client: str) -> pb.EnrichResponse:
+        """Enrich a request by turns with other clients; of what is not answered nothing is counted."""
+        pipeline, turns = self._knowledge.pipeline, self._hall.turns
         duration = self._counts.metrics["enrich_duration_seconds"].labels(DOOR)
-        with span("lexilog.enrich"), duration.time():
-            done = await process_batch(self._knowledge.pipeline, records)
-        for enriched in done:
-            self._counts.add(DOOR, enriched, "answered")
-        return pb.EnrichResponse(results=map(_to_result, done))
+        results: list[pb.Result] = []
+        keys: Counter[Key] = Counter()
+        unknown: list[Enriched] = []
+        with self._hall.pending.hold(client, len(data)), span("lexilog.enrich"):
+            async with turns.turn(client):
+                records = self._records(data)
+            more = True
+            while more:
+                async with turns.turn(client):
+                    with duration.time():
+                        done, more = process_slice(pipeline, records)
+                    results.extend(map(_to_result, done))
+                keys.update(self._counts.key(DOOR, enriched, "answered") for enriched in done)
+                unknown.extend(enriched for enriched in done if enriched.unknown is not None)
+        self._counts.add_all(keys)
+        self._counts.note_unknown(unknown)
+        return pb.EnrichResponse(results=results)
+
+    def _records(self, data: bytes) -> Iterator[Record]:
+        """Return the records of a request."""
+        try:
+            check_count(data, _RECORDS, self._max_records)
+        except TooLargeError as error:
+            raise self._refused(error) from None
+        request = self._read(pb.EnrichRequest, data)
+        ids = batch_ids(request.SerializeToString(deterministic=True))
+        return (_to_record(item, next(ids)) for item in request.records)
 
 
 def _to_record(item: pb.Record, number: str) -> Record:

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,24 +19,25 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from lexilog import otlp
-from lexilog.errors import SettingsError
-from lexilog.service import enrich_grpc, otlp_grpc
+from lexilog.errors import LexilogError, SettingsError
+from lexilog.service import enrich_grpc, health_grpc, otlp_grpc
 from lexilog.service.auth import Tokens
 from lexilog.service.door import Door, Hall
 from lexilog.service.guard import Guard
 from lexilog.service.http2 import PREFACE, Heads, Http2Error
+from lexilog.service.reload import Reloadable
 from lexilog.service.settings import GrpcDoorSettings
-from lexilog.service.turns import Share
 
 __all__ = ["GrpcServer"]
 
 _NOT_HTTP2 = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 # Bytes. Of a Unix socket's 107 (unix(7)) some are for the numbers of connections.
 _LONGEST_PATH = 95
+# Seconds for clients to hear, once everything is answered, that it is over.
+_LAST_WORDS = 0.2
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", -1),
     # Messages are inflated by the guard, and only gzip is offered: identity is bit 0, gzip bit 2.
@@ -54,6 +56,9 @@ class GrpcServer(Door):
         settings: address and limits.
         hall: what stands behind it.
 
+    Attributes:
+        stops: it has been told to stop.
+
     Raises:
         SettingsError: its certificates or tokens cannot be used.
     """
@@ -66,22 +71,24 @@ class GrpcServer(Door):
         super().__init__(settings, hall)
         self._settings = settings
         self._tokens = Tokens(settings, self.name)
-        self._requests = Share(settings.max_requests, "requests (max_requests)")
-        self._enrich = enrich_grpc.EnrichDoor(hall.knowledge, hall.counts, settings.max_records)
+        self._guard = Guard(self._tokens, settings.max_requests, settings.max_receive_bytes, hall.counts, self._host_of)
+        self._enrich = enrich_grpc.EnrichDoor(hall, settings.max_records, self._host_of)
         self._otlp = (
             otlp_grpc.OtlpDoor(hall.intake, hall.body_keys, settings.max_records, self._host_of)
             if hall.intake
             else None
         )
-        self._health = health.aio.HealthServicer()
         self._services = [enrich_grpc.SERVICE] + ([otlp.SERVICE] if self._otlp else [])
-        self._server: grpc.aio.Server | None = None
+        self._health = health_grpc.HealthDoor(self._services)
+        # The last one takes new connections; those before it have lost their sockets.
+        self._servers: list[grpc.aio.Server] = []
         self._starting = asyncio.Lock()
+        self.stops = False
         self._folder: TemporaryDirectory[str] | None = None
         self._numbers = count()
         self._hosts: dict[str, str] = {}
 
-    def reloadables(self) -> Any:
+    def reloadables(self) -> Iterator[Reloadable]:
         """Yield what can be read anew."""
         yield from super().reloadables()
         yield self._tokens
@@ -92,6 +99,10 @@ class GrpcServer(Door):
         Raises:
             SettingsError: there is no folder for temporary files.
         """
+        self._make_folder()
+        await self._start_server()
+
+    def _make_folder(self) -> None:
         try:
             self._folder = TemporaryDirectory(prefix="lexilog-")
         except OSError as error:
@@ -99,14 +110,17 @@ class GrpcServer(Door):
             raise SettingsError(f"doors.grpc: {problem}") from error
         if len(os.fsencode(self._path)) > _LONGEST_PATH:
             raise SettingsError(f"doors.grpc: {self._path} is too long for a Unix socket; TMPDIR says where it is")
-        await self._start_server()
 
-    async def _start_again(self, ended: grpc.aio.Server | None) -> None:
-        """Start gRPC's server again that has ended by itself: a defect of its own must not close the door for good."""
+    async def _start_again(self, ended: grpc.aio.Server) -> None:
+        """Start gRPC's server again: no defect of its own, and no cleaner of files, must close the door for good."""
         async with self._starting:
-            if ended is not None and ended is self._server:
-                _log.error("grpc: gRPC's server has ended by itself, and is started again")
-                await self._start_server()
+            if self.stops or ended is not self._servers[-1]:
+                return
+            _log.error("grpc: gRPC's server has ended by itself or lost %s, and is started again", self._path)
+            if self._folder and not self._path.parent.exists():
+                self._folder.cleanup()
+                self._make_folder()
+            await self._start_server()
 
     async def _start_server(self) -> None:
         options = [
@@ -119,14 +133,13 @@ class GrpcServer(Door):
             # What is under way on it is finished.
             options.append(("grpc.max_connection_age_ms", int(self._settings.max_connection_age * 1000)))
         server = grpc.aio.server(options=options)
-        guard = Guard(self._tokens, self._requests, self._settings.max_receive_bytes, self.hall.counts, self._host_of)
+        guard = self._guard
         handlers = [guard.handler(enrich_grpc.SERVICE, enrich_grpc.DOOR, self._enrich.methods())]
         if self._otlp:
             handlers.append(guard.handler(otlp.SERVICE, otlp_grpc.DOOR, self._otlp.methods()))
+        handlers.append(guard.handler(health_grpc.SERVICE, health_grpc.DOOR, self._health.methods(), free=True))
         offered: Any = _Offered()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, offered)
-        handlers.append(guard.handler(health.SERVICE_NAME, "health", offered.methods, free=True))
-        names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        names = [*self._services, health_grpc.SERVICE, reflection.SERVICE_NAME]
         offer: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
         offer(reflection.aio.ReflectionServicer(names), offered)
         handlers.append(guard.handler(reflection.SERVICE_NAME, "reflection", offered.methods))
@@ -137,8 +150,8 @@ class GrpcServer(Door):
             problem = f"{self._path} cannot be used as a Unix socket: {error}; TMPDIR says where it is"
             raise SettingsError(f"doors.grpc: {problem}") from error
         await server.start()
-        self._server = server
-        await self._set_health(serving=True)
+        self._servers.append(server)
+        self._health.set(serving=True)
 
     @property
     def _path(self) -> Path:
@@ -160,28 +173,42 @@ class GrpcServer(Door):
         Raises:
             OSError: it does not listen.
         """
-        loop = asyncio.get_running_loop()
         # The name under which gRPC sees the connection tells whose it is.
         name = f"{next(self._numbers):x}"
-        path = self._path.with_name(name)
-        connection = socket.socket(socket.AF_UNIX)
+        connection = await self._connect(name)
         try:
-            connection.setblocking(False)
-            connection.bind(str(path))
-            server = self._server
-            try:
-                await loop.sock_connect(connection, str(self._path))
-            except (ConnectionRefusedError, FileNotFoundError):
-                await self._start_again(server)
-                await loop.sock_connect(connection, str(self._path))
-            os.unlink(path)  # noqa: PTH108 (it does not wait for a disk)
             self._hosts[name] = host
-            await loop.create_connection(lambda: inner, sock=connection)
+            await asyncio.get_running_loop().create_connection(lambda: inner, sock=connection)
         except BaseException:
             self.forget(name)
             connection.close()
             raise
         return name
+
+    async def _connect(self, name: str) -> socket.socket:
+        server = self._servers[-1]
+        try:
+            return await self._try_to_connect(name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            await self._start_again(server)
+        return await self._try_to_connect(name)
+
+    async def _try_to_connect(self, name: str) -> socket.socket:
+        if self.stops:
+            raise ConnectionAbortedError("the server stops")
+        connection = socket.socket(socket.AF_UNIX)
+        here = self._path.with_name(name)
+        try:
+            connection.setblocking(False)
+            connection.bind(str(here))
+            await asyncio.get_running_loop().sock_connect(connection, str(self._path))
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(here)  # noqa: PTH108 (it does not wait for a disk)
+        return connection
 
     def forget(self, name: str) -> None:
         """Forget a connection that is closed."""
@@ -189,20 +216,25 @@ class GrpcServer(Door):
 
     async def stop(self, grace: float) -> None:
         """Take no more requests, and give those in flight `grace` seconds."""
-        if self._server:
-            await self._set_health(serving=False)
-            await self._server.stop(grace)
-            self._server = None
+        async with self._starting:
+            self.stops = True
+        if self._servers:
+            self._health.set(serving=False)
+            await asyncio.gather(*(self._end(server, grace) for server in self._servers))
             if self._otlp:
                 await self._otlp.close()
         if self._folder:
             self._folder.cleanup()
             self._folder = None
 
-    async def _set_health(self, *, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
+    async def _end(self, server: grpc.aio.Server, grace: float) -> None:
+        """Stop gRPC's server; it would wait for clients that have nothing to do any more, but do not say so."""
+        ending = asyncio.create_task(server.stop(grace))
+        resting = asyncio.create_task(self._guard.at_rest.wait())
+        await asyncio.wait((ending, resting), return_when=asyncio.FIRST_COMPLETED)
+        resting.cancel()
+        await server.stop(min(grace, _LAST_WORDS))
+        await ending
 
 
 class _Offered:
@@ -296,7 +328,9 @@ class _Outer(_Side):
         inner.other = self
         try:
             self._name = await self._door.reach(inner, self._host)
-        except OSError:
+        except (OSError, LexilogError) as error:
+            if not self._door.stops:
+                self._door.listener.refuse(self._host, "internal", f"gRPC's server cannot be reached: {error}")
             self.transport.abort()
             return
         self.other = inner

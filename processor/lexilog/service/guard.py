@@ -6,8 +6,8 @@ import asyncio
 import inspect
 import logging
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,20 +16,22 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from lexilog.errors import LexilogError, OriginError, RelayError, TooLargeError
-from lexilog.gunzip import MAGIC, gunzip
+from lexilog.gunzip import MAGIC
 from lexilog.service.auth import Tokens
+from lexilog.service.http2 import HEALTH_BYTES
 from lexilog.service.metrics import Counts
 from lexilog.service.otlp_answer import status_of
 from lexilog.service.tracing import span
 from lexilog.service.turns import BusyError, Share
+from lexilog.service.work import inflate
 
 __all__ = ["Guard"]
 
 _PORT = "grpc"
 # Seconds that a client may take for a request, once it has called.
 _PATIENCE = 60.0
-# Messages from this size on are inflated in a thread: the others do not wait for that.
-_LARGE = 1 << 18
+# Calls that may be open for each request that may be under way: of streams, and of health.
+_OPEN = 4
 
 _log = logging.getLogger(__name__)
 _Context = Any
@@ -45,21 +47,30 @@ class Guard:
 
     Args:
         tokens: who may call.
-        requests: how many calls may be under way.
+        max_requests: how many requests may be under way. Of a stream each message is one until it is answered; streams
+            that only stand open have a bound of their own.
         max_bytes: the largest message, in bytes, after decompression.
         counts: counts what is refused.
         host_of: returns who calls.
+
+    Attributes:
+        at_rest: set while no call is open, but for those of health.
     """
 
     def __init__(
-        self, tokens: Tokens, requests: Share, max_bytes: int, counts: Counts, host_of: Callable[[_Context], str]
+        self, tokens: Tokens, max_requests: int, max_bytes: int, counts: Counts, host_of: Callable[[_Context], str]
     ) -> None:
         self._tokens = tokens
-        self._requests = requests
+        in_flight = counts.metrics["requests_in_flight"].labels(_PORT)
+        self._requests = Share(max_requests, "requests (max_requests)", in_flight)
+        self._streams = Share(_OPEN * max_requests, f"open streams ({_OPEN} times max_requests)")
+        self._health = Share(_OPEN * max_requests, f"open calls of health ({_OPEN} times max_requests)")
         self._max_bytes = max_bytes
         self._counts = counts
         self._host_of = host_of
-        self._in_flight = counts.metrics["requests_in_flight"].labels(_PORT)
+        self._open = 0
+        self.at_rest = asyncio.Event()
+        self.at_rest.set()
 
     def handler(
         self, service: str, door: str, methods: Mapping[str, grpc.RpcMethodHandler[Any, Any]], *, free: bool = False
@@ -70,7 +81,7 @@ class Guard:
             service: its full name.
             door: the name that its requests are counted by.
             methods: its methods.
-            free: nobody needs a token, and nothing is counted against a limit: for health.
+            free: nobody needs a token, and its calls are short and no requests: for health.
         """
         guarded = {name: self._guarded(method, door, free=free) for name, method in methods.items()}
         return grpc.method_handlers_generic_handler(service, guarded)
@@ -80,21 +91,25 @@ class Guard:
             one for one in (method.unary_unary, method.unary_stream, method.stream_unary, method.stream_stream) if one
         )
 
-        async def request_of(messages: AsyncIterator[bytes]) -> Any:
-            read = partial(self._read, decode=method.request_deserializer)
-            try:
-                return _each(messages, read) if method.request_streaming else await _first(messages, read)
-            except LexilogError as error:
-                self._note(door, error)
-                raise
+        decode, most = method.request_deserializer, HEALTH_BYTES if free else self._max_bytes
+        read = partial(_read, decode=decode, most=most)
+        share = self._health if free else self._streams if method.request_streaming else self._requests
+
+        async def request_of(messages: AsyncIterator[bytes], context: _Context, work: ExitStack) -> Any:
+            if method.request_streaming:
+                return self._each(messages, read, work, door, self._host_of(context))
+            with self._noted(door):
+                return await _first(messages, read)
 
         async def answer(messages: AsyncIterator[bytes], context: _Context) -> Any:
-            async with self._admitted(context, door, free=free):
-                return await behave(await request_of(messages), context)
+            async with self._admitted(context, door, share) as work:
+                return await behave(await request_of(messages, context, work), context)
 
         async def answers(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
-            async with self._admitted(context, door, free=free):
-                async for one in behave(await request_of(messages), context):
+            async with self._admitted(context, door, share) as work:
+                async for one in behave(await request_of(messages, context, work), context):
+                    # Its client may take it as slowly as it likes.
+                    work.close()
                     yield one
 
         if not method.response_streaming:
@@ -104,20 +119,24 @@ class Guard:
         return grpc.stream_stream_rpc_method_handler(whole, None, method.response_serializer)
 
     @asynccontextmanager
-    async def _admitted(self, context: _Context, door: str, *, free: bool) -> AsyncIterator[None]:
-        """Let a call in, and answer it where it fails."""
-        headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        if not free and not self._tokens.allows(headers):
+    async def _admitted(self, context: _Context, door: str, share: Share) -> AsyncIterator[ExitStack]:
+        """Let a call in, and answer it where it fails; yield what is to hold as long as there is work on it."""
+        headers: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            if isinstance(value, str):
+                headers.setdefault(key, value)
+        is_request = share is not self._health
+        if is_request and not self._tokens.allows(headers):
             self._counts.refuse(_PORT, "token")
             text = "a token is needed: authorization: Bearer TOKEN, or x-api-key: TOKEN"
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
         try:
             with ExitStack() as stack:
-                if not free:
-                    stack.enter_context(self._requests.hold(self._host_of(context)))
-                    stack.enter_context(self._in_flight.track_inprogress())
+                stack.enter_context(share.hold(self._host_of(context)))
+                if is_request:
+                    self._begin(context)
                     stack.enter_context(span(f"lexilog.door.{door}", headers))
-                yield
+                yield stack.enter_context(ExitStack())
         except LexilogError as error:
             if isinstance(error, BusyError):
                 self._counts.refuse(_PORT, "busy")
@@ -126,34 +145,53 @@ class Guard:
                 self._counts.refuse(_PORT, "too_large")
             await _abort(context, error)
 
+    async def _each(
+        self, messages: AsyncIterator[bytes], read: _Read, work: ExitStack, door: str, client: str
+    ) -> AsyncIterator[Any]:
+        """Yield the messages of a call; each has a place among the requests while there is work on it."""
+        async for data in messages:
+            work.close()
+            work.enter_context(self._requests.hold(client))
+            with self._noted(door):
+                request = await read(data)
+            yield request
+
+    def _begin(self, context: _Context) -> None:
+        """Take note of a call until gRPC has sent the last of its answer."""
+        self._open += 1
+        self.at_rest.clear()
+        context.add_done_callback(self._end)
+
+    def _end(self, _: _Context) -> None:
+        self._open -= 1
+        if not self._open:
+            self.at_rest.set()
+
+    @contextmanager
+    def _noted(self, door: str) -> Iterator[None]:
+        try:
+            yield
+        except LexilogError as error:
+            self._note(door, error)
+            raise
+
     def _note(self, door: str, error: LexilogError) -> None:
         """Count a request whose records nobody has looked at, and say why."""
         self._counts.add_unread(door, "returned" if isinstance(error, RelayError) else "refused")
         _log.warning("a request to the door %s is not taken: %s", door, error)
 
-    async def _read(self, data: bytes, decode: Callable[[bytes], Any] | None) -> Any:
-        """Return a message, inflated and decoded."""
-        try:
-            plain = await self._inflated(data)
-        except zlib.error as error:
-            raise OriginError(f"the message is no sound gzip: {error}") from error
-        try:
-            return decode(plain) if decode else plain
-        except DecodeError as error:
-            raise OriginError(f"the message is none of this method: {error}") from error
 
-    async def _inflated(self, data: bytes) -> bytes:
+async def _read(data: bytes, decode: Callable[[bytes], Any] | None, most: int) -> Any:
+    """Return a message, inflated and decoded."""
+    try:
         # No message of ours begins so: it would be one of a field 3 of a type that protobuf does not have.
-        if not data.startswith(MAGIC):
-            return data
-        if len(data) < _LARGE:
-            return gunzip(data, self._max_bytes)
-        return await asyncio.to_thread(gunzip, data, self._max_bytes)
-
-
-async def _each(messages: AsyncIterator[bytes], read: _Read) -> AsyncIterator[Any]:
-    async for data in messages:
-        yield await read(data)
+        plain = await inflate(data, most) if data.startswith(MAGIC) else data
+    except zlib.error as error:
+        raise OriginError(f"the message is no sound gzip: {error}") from error
+    try:
+        return decode(plain) if decode else plain
+    except DecodeError as error:
+        raise OriginError(f"the message is none of this method: {error}") from error
 
 
 async def _first(messages: AsyncIterator[bytes], read: _Read) -> Any:

@@ -16,7 +16,7 @@ from lexilog.service.knowledge import Knowledge
 from lexilog.service.metrics import Counts, Key
 from lexilog.service.tracing import span
 from lexilog.service.turns import Share, Turns
-from lexilog.service.work import process_batch
+from lexilog.service.work import process_slice
 
 __all__ = ["Intake"]
 
@@ -26,8 +26,8 @@ _AT_ONCE = 2
 # What is handed on at once of a request: the documents of many small records take a hundred times their bytes.
 _MOST_RECORDS = 10_000
 _MOST_TEXT = 4_000_000
-# Records between two turns: some ten milliseconds.
-_SLICE = 200
+# Bytes of a request from which on it is read in a thread.
+_LARGE = 1 << 18
 # Seconds that a stop waits for deliveries that have been called off.
 _PATIENCE = 5.0
 
@@ -84,11 +84,13 @@ class Intake:
             raise RelayError("the server stops")
         duration = self.counts.metrics["request_duration_seconds"].labels(door)
         with self._pending.hold(client, size), duration.time():
-            return await self._take(door, client, read, kept=kept)
+            return await self._take(door, client, size, read, kept=kept)
 
-    async def _take(self, door: str, client: str, read: Callable[[], Iterable[Record]], *, kept: bool) -> Delivery:
+    async def _take(
+        self, door: str, client: str, size: int, read: Callable[[], Iterable[Record]], *, kept: bool
+    ) -> Delivery:
         done: Counter[Key] = Counter()
-        task = asyncio.create_task(self._pass_on(door, client, read, done))
+        task = asyncio.create_task(self._pass_on(door, client, size, read, done))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
@@ -116,7 +118,7 @@ class Intake:
         return delivery
 
     async def _pass_on(
-        self, door: str, client: str, read: Callable[[], Iterable[Record]], done: Counter[Key]
+        self, door: str, client: str, size: int, read: Callable[[], Iterable[Record]], done: Counter[Key]
     ) -> Delivery:
         """Enrich records and hand them on when it is their turn; what became of each is in `done`."""
         deliveries: list[Delivery] = []
@@ -129,7 +131,8 @@ class Intake:
                 await self._relay.check()
                 if records is None:
                     async with self._turns.turn(client):
-                        records = iter(read())
+                        # Large ones are taken to pieces in a thread: the others do not wait for that.
+                        records = iter(read() if size < _LARGE else await asyncio.to_thread(read))
                 with span("lexilog.enrich"):
                     batch = await self._enrich(door, client, pipeline, _piece(chain(following, records)))
                 if not batch:
@@ -154,9 +157,8 @@ class Intake:
         while more:
             async with self._turns.turn(client):
                 with duration.time():
-                    piece = await process_batch(pipeline, islice(records, _SLICE))
+                    piece, more = process_slice(pipeline, records)
             batch += piece
-            more = len(piece) == _SLICE
         return batch
 
     def _count_returned(self, door: str, done: Counter[Key]) -> None:

@@ -15,7 +15,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from lexilog.model import Record
 from lexilog.otlp.decode import read_records, read_request
-from lexilog.service.door import at_most
 from lexilog.service.ids import batch_ids
 from lexilog.service.intake import Intake
 from lexilog.service.otlp_answer import answer_to
@@ -69,6 +68,6 @@ class OtlpDoor:
             call.add_done_callback(self._calls.discard)
 
         def read() -> Iterator[Record]:
-            return read_records(at_most(self._max_records, read_request(data)), self._body_keys, batch_ids(data))
+            return read_records(read_request(data, self._max_records), self._body_keys, batch_ids(data))
 
         return answer_to(await self._intake.take(DOOR, self._host_of(context), len(data), read))

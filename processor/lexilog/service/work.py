@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from time import monotonic
 
 from lexilog.gunzip import Inflater, gunzip
 from lexilog.model import Enriched, Record
 from lexilog.pipeline import Pipeline
 
-__all__ = ["feed", "inflate", "process_batch"]
+__all__ = ["feed", "inflate", "process_batch", "process_slice"]
 
-# Records between two looks at what else there is to do: some ten milliseconds.
+# Records between two looks at what else there is to do, and seconds, for records that take long.
 _SLICE = 200
+_TURN = 0.05
 # Bytes of gzip, which stand for a thousand times as many, that are inflated without a thread: some milliseconds.
 _SMALL = 256
+
+
+def process_slice(pipeline: Pipeline, records: Iterator[Record]) -> tuple[list[Enriched], bool]:
+    """Process the next records, as many as take a moment.
+
+    Returns:
+        Them in order, and whether there may be more.
+    """
+    done: list[Enriched] = []
+    end = monotonic() + _TURN
+    for record in records:
+        done.append(pipeline.process(record))
+        if len(done) == _SLICE or monotonic() > end:
+            return done, True
+    return done, False
 
 
 async def process_batch(pipeline: Pipeline, records: Iterable[Record]) -> list[Enriched]:
     """Return the processed records in order."""
     done: list[Enriched] = []
-    for record in records:
-        done.append(pipeline.process(record))
-        if len(done) % _SLICE == 0:
-            await asyncio.sleep(0)
+    rest, more = iter(records), True
+    while more:
+        piece, more = process_slice(pipeline, rest)
+        done += piece
+        await asyncio.sleep(0)
     return done
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import grpc.aio
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import http2
-from house import ENRICH, EXPORT, call, channel, enrich_of, export_of, house, raw, until
+from house import ENRICH, EXPORT, HEALTH, call, channel, enrich_of, export_of, house, raw, until
 from lexilog import Pipeline
-from lexilog.service.http2 import Heads, Http2Error
+from lexilog.service.http2 import HEALTH_BYTES, Heads, Http2Error
 
 GOOD = ((b":method", b"POST"), (b":path", EXPORT.encode()), (b"te", b"trailers"), (b"x-bin", b"w7w"))
 BAD = ((b":method", b"POST"), (b":path", b"/no/\xd0T"))
+WATCH = "/grpc.health.v1.Health/Watch"
 PADDED, PRIORITY = 0x8, 0x20
 
 
@@ -94,6 +96,79 @@ def test_heads_that_cannot_be_read(frames: bytes) -> None:
         _feed(http2.greeting() + frames)
 
 
+def _health(stream: int, flags: int = http2.END_HEADERS) -> bytes:
+    """Return the head of a call of health."""
+    return http2.frame(http2.HEADERS, flags, stream, http2.fields((":path", WATCH)))
+
+
+def _data(stream: int, size: int, flags: int = 0) -> bytes:
+    return http2.frame(http2.DATA, flags, stream, bytes(size))
+
+
+def _refuses(frames: bytes, size: int = 1 << 16) -> bool:
+    try:
+        _feed(http2.greeting() + frames, size)
+    except Http2Error as error:
+        return "health" in str(error)
+    return False
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 16])
+def test_health_hears_4_kib(size: int) -> None:
+    """Nobody needs a token for it, so that gRPC gets no more than that of a call, in whatever pieces it comes."""
+    for pieces in ([HEALTH_BYTES], [1] * HEALTH_BYTES, [0, 4000, 96]):
+        said = _health(1) + b"".join(_data(1, piece) for piece in pieces)
+        assert not _refuses(said, size)
+        assert _refuses(said + _data(1, 1), size)
+
+
+def test_other_methods_hear_more() -> None:
+    """What is said to others is theirs to bound, also on the same connection."""
+    (block,) = _packed(GOOD)
+    other = http2.frame(http2.HEADERS, http2.END_HEADERS, 3, block) + _data(3, 10_000)
+    assert not _refuses(_health(1) + other + _data(1, HEALTH_BYTES) + other)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        _health(1),
+        http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.fields((":path", EXPORT))),
+        http2.frame(http2.PRIORITY, 0, 1, bytes(5)),
+        http2.frame(http2.WINDOW_UPDATE, 0, 1, bytes(4)),
+    ],
+)
+def test_a_call_of_health_stays_one(second: bytes) -> None:
+    """Another head on the same stream is no other call: gRPC takes it for the trailers."""
+    assert _refuses(_health(1) + _data(1, HEALTH_BYTES) + second + _data(1, 1))
+
+
+def test_a_path_of_health_in_any_place() -> None:
+    """In a second frame, on a stream whose first bit is set, which is nobody's, or beside another path."""
+    path = http2.fields((":path", WATCH))
+    cut = http2.frame(http2.HEADERS, 0, 1, path[:9]) + http2.frame(http2.CONTINUATION, http2.END_HEADERS, 1, path[9:])
+    two = http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.fields((":path", EXPORT)) + path)
+    for head in (cut, two, _health(1 | 1 << 31)):
+        assert _refuses(head + _data(1, HEALTH_BYTES + 1))
+        assert _refuses(head + _data(1 | 1 << 31, HEALTH_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda stream: _data(stream, 5, http2.END_STREAM),
+        lambda stream: http2.frame(http2.RST_STREAM, 0, stream, bytes(4)),
+        lambda stream: _health(stream, http2.END_HEADERS | http2.END_STREAM),
+    ],
+    ids=["said", "called off", "trailers"],
+)
+def test_calls_of_health_are_forgotten(end: Callable[[int], bytes]) -> None:
+    """A connection may ask as often as it likes, but only so many questions may be open at once."""
+    streams = range(1, 4003, 2)
+    assert not _refuses(b"".join(_health(stream) + _data(stream, 5) + end(stream) for stream in streams))
+    assert _refuses(b"".join(_health(stream) + _data(stream, 5) for stream in streams))
+
+
 @given(data=st.binary(max_size=500), size=st.integers(1, 50))
 def test_any_bytes(data: bytes, size: int) -> None:
     """Whatever comes is good or not, and nothing else is raised."""
@@ -120,3 +195,28 @@ def test_a_bad_name_costs_nobody_else_a_call(pipeline: Pipeline) -> None:
             assert not isinstance(await call(to, ENRICH, enrich_of("x")), grpc.aio.AioRpcError)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch", "List"])
+def test_health_does_not_fill_the_memory(pipeline: Pipeline, method: str) -> None:
+    """Who has no token and gives health 50 MB is not let in; nothing of it is kept, and others are answered."""
+
+    async def run() -> None:
+        async with house(pipeline, grpc={"tokens": ("the-token-of-the-test",)}) as there:
+            async with channel(there.ports["grpc"]) as to:
+                answer = await call(to, f"/grpc.health.v1.Health/{method}", bytes(50_000_000))
+                assert isinstance(answer, grpc.aio.AioRpcError)
+            assert there.refused("grpc", "not_grpc") >= 1
+            assert there.metric("received_bytes_total", door="grpc") < 5_000_000
+            async with channel(there.ports["grpc"]) as to:
+                assert isinstance(await call(to, HEALTH), bytes)
+
+    asyncio.run(run())
+
+
+def test_a_flood_of_small_frames_is_refused() -> None:
+    """Each costs us work, and its sender nine bytes; frames that carry something are not counted."""
+    heads = Heads()
+    heads.feed(http2.PREFACE + http2.frame(http2.DATA, stream=1, payload=bytes(300)) * 30_000)
+    with pytest.raises(Http2Error, match="small frames a second"):
+        heads.feed(http2.frame(http2.PING, payload=bytes(8)) * 30_000)

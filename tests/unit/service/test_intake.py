@@ -13,6 +13,7 @@ from lexilog import Enriched, OriginError, Pipeline, Record, RelayError
 from lexilog.relay import Delivery, Refusal
 from lexilog.relay.memory import MemoryRelay
 from lexilog.service import intake as intake_module
+from lexilog.service import work as work_module
 from lexilog.service.metrics import Counts
 
 KNOWN = "KMD_VPN_DOWN_ALARM_USER: VPN v1 from 198.51.100.7 is down."
@@ -240,7 +241,7 @@ def test_others_have_their_turns_while_a_large_request_is_enriched(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has one record enriched does not wait for ten thousand of another client."""
-    monkeypatch.setattr(intake_module, "_SLICE", 1)
+    monkeypatch.setattr(work_module, "_SLICE", 1)
     order: list[str | None] = []
 
     def read() -> Iterator[Record]:

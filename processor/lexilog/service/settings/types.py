@@ -239,7 +239,7 @@ class Settings(_Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     catalogs: tuple[Path, ...] = ()
     csv_columns: tuple[str, ...] = ()
-    max_line_length: Annotated[int, Meta(ge=256)] = 262_144
+    max_line_length: Annotated[int, Meta(ge=256)] = 65_536
     max_pending_bytes: Annotated[int, Meta(ge=_MEBIBYTE)] = 256 * _MEBIBYTE
     grace: Annotated[float, Meta(ge=0, le=3600)] = 10.0
     workers: Annotated[int, Meta(ge=1, le=256)] = 1

@@ -22,8 +22,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # What the parent has to tell itself.
 _OWN = ("lexilog_info", "lexilog_refused", "lexilog_worker_exits", "lexilog_workers")
 _RECORDS = "lexilog_records"
-# What prometheus_client names its files by (`MmapedValue`), and how large they are from the beginning: more than metrics
-# of bounded labels take.
+# What prometheus_client names its files by, and how large they are from the beginning: more than metrics of bounded
+# labels take.
 _KINDS = sorted({f"gauge_{one.merge}" if one.kind == "gauge" else one.kind for one in METRICS})
 _FILE_BYTES = 1 << 20
 
