@@ -14,27 +14,13 @@ from typing import Any
 import grpc
 import pytest
 
-from catalogs import catalog_head
+from catalogs import PEER_GONE
 from lexilog._proto.v1 import enrich_pb2 as pb
 from lexilog._proto.v1.enrich_pb2_grpc import EnrichServiceStub
 from processes import Process
 
-OWN = (
-    catalog_head("junos")
-    + """\
-entries:
-  - id: EX_GONE
-    format: 'Gone'
-    severity: error
-    impact: down
-    explanation: A peer does not answer.
-    cause: It is off.
-    action: Switch it on.
-    event: {category: [network], type: [end], action: peer-gone}
-"""
-)
-NEWER = OWN.replace("version: 1.0.0", "version: 2.0.0")
-LINE = b"Aug  3 10:18:44 gw1 exd[1]: EX_GONE: Gone"
+NEWER = PEER_GONE.replace("version: 1.0.0", "version: 2.0.0")
+LINE = b"Aug  3 10:18:44 gw1 exd[1]: EX_PEER_GONE: Peer 192.0.2.1 is gone"
 
 
 class _Busy:
@@ -102,7 +88,7 @@ def test_a_broken_catalogue_hurts_nobody(workers: int, serve_config: Callable[..
     folder = tmp_path / "catalogs"
     folder.mkdir()
     file = folder / "own.yaml"
-    file.write_text(OWN)
+    file.write_text(PEER_GONE)
     process = serve_config(
         {
             "doors": {"grpc": {"listen": "127.0.0.1:0"}},

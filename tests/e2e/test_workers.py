@@ -23,23 +23,9 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from catalogs import catalog_head
+from catalogs import PEER_GONE
 from processes import LEXILOG, Agent, Process, arrivals, free_port, request_of
 from worker_processes import KNOWN, PATIENCE, Client, Knocker, runs, until, worker_pids
-
-CATALOG = (
-    catalog_head("junos")
-    + """\
-variables:
-  peer: {type: address, fields: [lexilog.remote.ip]}
-entries:
-  - id: EX_PEER_GONE
-    format: 'Peer {peer} is gone'
-    severity: error
-    impact: down
-    event: {category: [network], type: [end], action: peer-gone}
-"""
-)
 
 ServeConfig = Callable[..., Process]
 
@@ -242,7 +228,7 @@ def test_signals_of_a_terminal_and_early_ones(processes: list[Process], tmp_path
 def test_a_hang_up_reaches_every_worker(serve_config: ServeConfig, tmp_path: Path) -> None:
     """SIGHUP: all of them read catalogues anew; a broken one stays out, and health says which workers found it so."""
     catalog = tmp_path / "own.yaml"
-    catalog.write_text(CATALOG)
+    catalog.write_text(PEER_GONE)
     process = serve_config(_settings(tmp_path, catalogs=[str(catalog)], reload_seconds=0))
     _all_ready(process)
     process.process.send_signal(signal.SIGHUP)
@@ -340,7 +326,7 @@ def test_a_catalogue_that_breaks_later_keeps_a_worker_from_coming_back(
 ) -> None:
     """A mistake that was made since the start is no reason to end: the log names it, and the others serve on."""
     catalog = tmp_path / "own.yaml"
-    catalog.write_text(CATALOG)
+    catalog.write_text(PEER_GONE)
     process = serve_config(_settings(tmp_path, catalogs=[str(catalog)], reload_seconds=0))
     pids = _all_ready(process)
     catalog.write_text("format: 1\nname: broken\n")

@@ -32,3 +32,22 @@ def catalog_head(
         f"severities: {{{severities}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+# A catalogue with one message, EX_PEER_GONE of a process exd.
+PEER_GONE = (
+    catalog_head("junos")
+    + """\
+variables:
+  peer: {type: address, fields: [lexilog.remote.ip]}
+entries:
+  - id: EX_PEER_GONE
+    format: 'Peer {peer} is gone'
+    severity: error
+    impact: down
+    explanation: A peer does not answer.
+    cause: It is off.
+    action: Switch it on.
+    event: {category: [network], type: [end], action: peer-gone}
+"""
+)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import values
 
-from catalogs import catalog_head
+from catalogs import PEER_GONE
 from lexilog import CatalogError, Enriched, Outcome, Pipeline, Record, SettingsError, load_catalogs
 from lexilog.relay.settings import Route, StdoutSettings
 from lexilog.service.knowledge import Knowledge
@@ -23,23 +23,7 @@ from lexilog.service.status import Status
 from lexilog.service.work import process_batch
 from lexilog.service.workers.metrics import FOLDER_VARIABLE
 
-OWN = (
-    catalog_head("junos")
-    + """\
-variables:
-  peer: {type: address, fields: [lexilog.remote.ip]}
-entries:
-  - id: EX_PEER_GONE
-    format: 'Peer {peer} is gone'
-    severity: error
-    impact: down
-    explanation: A peer does not answer.
-    cause: It is off.
-    action: Switch it on.
-    event: {category: [network], type: [end], action: peer-gone}
-"""
-)
-NEWER = OWN.replace("version: 1.0.0", "version: 2.0.0")
+NEWER = PEER_GONE.replace("version: 1.0.0", "version: 2.0.0")
 BROKEN = NEWER.replace("'Peer {peer} is gone'", "'Peer {pear} is gone'")
 OVERLAY = """\
 format: 1
@@ -87,7 +71,7 @@ def _version(done: Enriched) -> str:
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "catalogs"
     path.mkdir()
-    (path / "own.yaml").write_text(OWN)
+    (path / "own.yaml").write_text(PEER_GONE)
     return path
 
 
@@ -154,7 +138,7 @@ def test_other_files_beside_a_catalogue_do_not_count(served: Served, folder: Pat
 def test_a_folder_that_is_swapped_as_a_whole(tmp_path: Path) -> None:
     """So does Kubernetes with a ConfigMap: links to files in a folder that is itself a link, turned over at once."""
     mount = tmp_path / "mount"
-    for name, text in (("..1", OWN), ("..2", NEWER)):
+    for name, text in (("..1", PEER_GONE), ("..2", NEWER)):
         (mount / name).mkdir(parents=True)
         (mount / name / "own.yaml").write_text(text)
     (mount / "..data").symlink_to("..1")
@@ -209,7 +193,7 @@ def test_a_catalogue_that_a_route_needs_cannot_go(folder: Path) -> None:
 
 def test_a_draft_is_used_with_a_warning(served: Served, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What `lexilog catalog lint` finds in a catalogue that loads is said in one line."""
-    draft = OWN.replace("    cause: It is off.\n", "").replace("version: 1.0.0", "version: 0.1.0")
+    draft = PEER_GONE.replace("    cause: It is off.\n", "").replace("version: 1.0.0", "version: 0.1.0")
     (folder / "own.yaml").write_text(draft)
     served.look()
     assert served.version() == "0.1.0"
