@@ -38,6 +38,8 @@ _NOT_HTTP2 = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: clos
 _LONGEST_PATH = 95
 # Seconds for clients to hear, once everything is answered, that it is over.
 _LAST_WORDS = 0.2
+# Answers may take so many times as much as requests, until their clients have taken them.
+_ANSWERS = 2
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", -1),
     # Messages are inflated by the guard, and only gzip is offered: identity is bit 0, gzip bit 2.
@@ -71,7 +73,14 @@ class GrpcServer(Door):
         super().__init__(settings, hall)
         self._settings = settings
         self._tokens = Tokens(settings, self.name)
-        self._guard = Guard(self._tokens, settings.max_requests, settings.max_receive_bytes, hall.counts, self._host_of)
+        self._guard = Guard(
+            self._tokens,
+            settings.max_requests,
+            settings.max_receive_bytes,
+            hall.counts,
+            _ANSWERS * hall.pending.most,
+            self._host_of,
+        )
         self._enrich = enrich_grpc.EnrichDoor(hall, settings.max_records, self._host_of)
         self._otlp = (
             otlp_grpc.OtlpDoor(hall.intake, hall.body_keys, settings.max_records, self._host_of)

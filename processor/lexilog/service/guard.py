@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -51,20 +50,28 @@ class Guard:
             that only stand open have a bound of their own.
         max_bytes: the largest message, in bytes, after decompression.
         counts: counts what is refused.
+        max_answers: how much of answers may be there that their clients have not taken yet, in bytes.
         host_of: returns who calls.
 
     Attributes:
         at_rest: set while no call is open, but for those of health.
     """
 
-    def __init__(
-        self, tokens: Tokens, max_requests: int, max_bytes: int, counts: Counts, host_of: Callable[[_Context], str]
+    def __init__(  # noqa: PLR0917 (all of them are needed)
+        self,
+        tokens: Tokens,
+        max_requests: int,
+        max_bytes: int,
+        counts: Counts,
+        max_answers: int,
+        host_of: Callable[[_Context], str],
     ) -> None:
         self._tokens = tokens
         in_flight = counts.metrics["requests_in_flight"].labels(_PORT)
         self._requests = Share(max_requests, "requests (max_requests)", in_flight)
         self._streams = Share(_OPEN * max_requests, f"open streams ({_OPEN} times max_requests)")
         self._health = Share(_OPEN * max_requests, f"open calls of health ({_OPEN} times max_requests)")
+        self._answers = Share(max_answers, "bytes of answers that have not been taken")
         self._max_bytes = max_bytes
         self._counts = counts
         self._host_of = host_of
@@ -101,22 +108,34 @@ class Guard:
             with self._noted(door):
                 return await _first(messages, read)
 
-        async def answer(messages: AsyncIterator[bytes], context: _Context) -> Any:
+        async def answer(messages: AsyncIterator[bytes], context: _Context) -> bytes:
             async with self._admitted(context, door, share) as work:
-                return await behave(await request_of(messages, context, work), context)
+                data: bytes = method.response_serializer(
+                    await behave(await request_of(messages, context, work), context)
+                )
+                # Its client may take it as slowly as it likes.
+                untaken = self._untaken(data, context, share)
+                context.add_done_callback(lambda _: untaken.close())
+                return data
 
-        async def answers(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
+        async def answers(messages: AsyncIterator[bytes], context: _Context) -> AsyncIterator[bytes]:
             async with self._admitted(context, door, share) as work:
                 async for one in behave(await request_of(messages, context, work), context):
-                    # Its client may take it as slowly as it likes.
+                    data = method.response_serializer(one)
                     work.close()
-                    yield one
+                    with self._untaken(data, context, share):
+                        yield data
 
-        if not method.response_streaming:
-            return grpc.stream_unary_rpc_method_handler(answer, None, method.response_serializer)
-        # Some methods write their answers themselves.
-        whole = answers if inspect.isasyncgenfunction(behave) else answer
-        return grpc.stream_stream_rpc_method_handler(whole, None, method.response_serializer)
+        if method.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(answers)
+        return grpc.stream_unary_rpc_method_handler(answer)
+
+    def _untaken(self, data: bytes, context: _Context, share: Share) -> ExitStack:
+        """Return what holds an answer's size until its client has taken it; health has to be answered always."""
+        held = ExitStack()
+        if share is not self._health:
+            held.enter_context(self._answers.hold(self._host_of(context), len(data)))
+        return held
 
     @asynccontextmanager
     async def _admitted(self, context: _Context, door: str, share: Share) -> AsyncIterator[ExitStack]:

@@ -100,7 +100,7 @@ class Share:
 
     def __init__(self, most: int, what: str, gauge: Any = None) -> None:
         self.used = 0
-        self._most = most
+        self.most = most
         self._what = what
         self._gauge = gauge
         self._clients: Counter[str] = Counter()
@@ -125,12 +125,10 @@ class Share:
             BusyError: there is no room; the part stays as it was.
         """
         used, mine = self.used - before, self._clients[client] - before
-        if now > before and used and used + now > self._most:
-            raise BusyError(f"busy: {used} of {self._most} {self._what} are in use", _RETRY)
-        if now > before and mine and mine + now > self._most // 2:
-            raise BusyError(
-                f"busy: {mine} of {self._most} {self._what} are this client's, and half is the most", _RETRY
-            )
+        if now > before and used and used + now > self.most:
+            raise BusyError(f"busy: {used} of {self.most} {self._what} are in use", _RETRY)
+        if now > before and mine and mine + now > self.most // 2:
+            raise BusyError(f"busy: {mine} of {self.most} {self._what} are this client's, and half is the most", _RETRY)
         self._add(client, now - before)
 
     def _add(self, client: str, amount: int) -> None:

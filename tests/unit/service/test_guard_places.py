@@ -284,3 +284,25 @@ def test_a_watch_that_is_never_read_holds_nobody_up(pipeline: Pipeline) -> None:
                     await there.server.stop()
 
     asyncio.run(run())
+
+
+def test_answers_that_nobody_takes_are_bounded(pipeline: Pipeline) -> None:
+    """A client that asks and never reads (a window of 0) gets no more answers than its share of what is pending."""
+
+    async def run() -> None:
+        told = {"max_receive_bytes": 1 << 19}
+        async with house(pipeline, grpc=told, max_pending_bytes=1 << 20) as there:
+            async with raw(there.ports["grpc"]) as client:
+                no_window = http2.frame(http2.SETTINGS, payload=b"\0\4\0\0\0\0")
+                asked = enrich_of(*["x" * 60] * 200)
+                client.writer.write(http2.PREFACE + no_window)
+                for number in range(20):
+                    client.writer.write(http2.call_of(ENRICH, asked, 2 * number + 1))
+                await until(lambda: there.refused("grpc", "busy") >= 3)
+                answers = _door(there)._guard._answers
+                assert answers.used > 300_000
+                async with channel(there.ports["grpc"]) as to:
+                    assert isinstance(await call(to, HEALTH), bytes)
+            await until(lambda: answers.used == 0)
+
+    asyncio.run(run())
