@@ -62,9 +62,10 @@ class EnrichServiceServicer(object):
     def Enrich(self, request, context):
         """Enriches a batch. The answer holds one result for each record, in the order of the records.
 
-        Fails as a whole only when nothing of it was done: RESOURCE_EXHAUSTED when the message is larger than the server
-        receives, UNAVAILABLE while it starts or stops. Both may be tried again with the same batch. INVALID_ARGUMENT when
-        the message is no EnrichRequest.
+        Fails as a whole only when nothing of it is answered: RESOURCE_EXHAUSTED when the message is larger than the server
+        receives, or has more records; UNAVAILABLE while it starts, stops or has too much to do (RetryInfo says when to come
+        again). Both may be tried again with the same batch. UNAUTHENTICATED without a token that the server knows.
+        INVALID_ARGUMENT when the message is no EnrichRequest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,7 +76,8 @@ class EnrichServiceServicer(object):
 
         The next request is read only when the answer to the one before has been handed to the transport, so a slow reader
         slows the writer down and neither side holds more than one batch and what HTTP/2 has in flight. When the stream
-        breaks, requests without an answer have no effect and may be sent again.
+        breaks, requests without an answer have no effect and may be sent again. It ends with UNAVAILABLE where a request
+        comes while the server has too much to do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
