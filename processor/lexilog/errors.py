@@ -74,6 +74,20 @@ class OriginError(LexilogError):
 class TooLargeError(OriginError):
     """A request is over a limit, in bytes or in records."""
 
+    @classmethod
+    def of_records(
+        cls, most: int, what: str = "records", where: str = "one message", advice: str = "send fewer at once"
+    ) -> TooLargeError:
+        """Return the error of a door that gets more records at once than it takes.
+
+        Args:
+            most: how many it takes.
+            what: what there is too much of.
+            where: what they stand in.
+            advice: what their sender is to do.
+        """
+        return cls(f"more than {most} {what} in {where}, the max_records of this door: {advice}")
+
 
 class RelayError(LexilogError):
     """The next hop has not confirmed a batch: whoever sent it must keep it and send it again.

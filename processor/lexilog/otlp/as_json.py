@@ -25,8 +25,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from lexilog.enrich.escape import escape
-from lexilog.errors import OriginError
-from lexilog.otlp.count import HOLDERS, check_json, too_many
+from lexilog.errors import OriginError, TooLargeError
+from lexilog.otlp.count import HOLDERS, check_json
 from lexilog.otlp.received import OtlpOrigin, Received
 from lexilog.otlp.values import set_any
 
@@ -92,7 +92,7 @@ def read_json_request(data: bytes, most: int | None = None) -> Iterator[Received
 def _at_most(most: int | None, items: Iterable[_T], *what: str) -> list[_T]:
     found = list(items if most is None else islice(items, most + 1))
     if most is not None and len(found) > most:
-        raise too_many(most, *what)
+        raise TooLargeError.of_records(most, *what)
     return found
 
 
@@ -150,7 +150,7 @@ def _read_resources(entries: Iterable[Any], most: int | None) -> Iterator[Receiv
         scopes, unread = _open(resource, entry, "scopeLogs")
         count += len(scopes)
         if most is not None and count > most:
-            raise too_many(most, HOLDERS)
+            raise TooLargeError.of_records(most, HOLDERS)
         if unread:
             yield unread.inside(ScopeLogs(), resource)
         for inner in scopes:

@@ -18,7 +18,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from lexilog.errors import TooLargeError
 from lexilog.forward.wire import MOST_VALUES
 
-__all__ = ["HOLDERS", "check_count", "check_json", "check_request", "too_many"]
+__all__ = ["HOLDERS", "check_count", "check_json", "check_request"]
 
 # What is not to be too many beside the records.
 HOLDERS = "resources or scopes"
@@ -102,11 +102,6 @@ def check_json(data: bytes, most: int) -> None:
         end = found.end()
 
 
-def too_many(most: int, what: str = "records") -> TooLargeError:
-    """Return the error that says that a message holds more than `max_records` of a door."""
-    return TooLargeError(f"more than {most} {what} in one message, the max_records of this door: send fewer at once")
-
-
 def _too_much(most: int, what: str, where: str = "message") -> TooLargeError:
     return TooLargeError(f"more than {most} {what} in one {where}, far more than logs have: send fewer records at once")
 
@@ -131,7 +126,7 @@ def _count_records(data: bytes, path: tuple[int, ...], most: int) -> list[tuple[
     for depth, start, end in _parts(data, table, most * _FIELDS_OF_RECORD + MOST_VALUES):
         left[depth] -= 1
         if left[depth] < 0:
-            raise too_many(most, "records" if depth == last else HOLDERS)
+            raise TooLargeError.of_records(most, "records" if depth == last else HOLDERS)
         if end - start > MOST_VALUES * _SMALLEST and depth == last:
             found.append((start, end))
     return found

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
-from lexilog.errors import TooLargeError
 from lexilog.service.intake import Intake
 from lexilog.service.knowledge import Knowledge
 from lexilog.service.listen import Listener
@@ -17,7 +16,7 @@ from lexilog.service.settings import DoorSettings
 from lexilog.service.tls import Tls
 from lexilog.service.turns import Share, Turns
 
-__all__ = ["Door", "Hall", "too_many_records"]
+__all__ = ["Door", "Hall"]
 
 
 class Hall(NamedTuple):
@@ -88,14 +87,3 @@ class Door(ABC):
     @abstractmethod
     async def stop(self, grace: float) -> None:
         """Take no more requests, and give those in flight `grace` seconds."""
-
-
-def too_many_records(most: int, where: str = "one message", advice: str = "send fewer at once") -> TooLargeError:
-    """Return the error of a door that gets more records at once than it takes.
-
-    Args:
-        most: how many it takes.
-        where: what they stand in.
-        advice: what their sender is to do.
-    """
-    return TooLargeError(f"more than {most} records in {where}, the max_records of this door: {advice}")

@@ -23,7 +23,7 @@ from lexilog.forward.codec import read_entry
 from lexilog.forward.handshake import HandshakeError, check_ping, make_helo, make_nonce, make_pong
 from lexilog.forward.wire import Message, NotForwardError
 from lexilog.model import Record
-from lexilog.service.door import Door, Hall, too_many_records
+from lexilog.service.door import Door, Hall
 from lexilog.service.ids import batch_ids
 from lexilog.service.incoming import Incoming
 from lexilog.service.intake import Intake
@@ -244,7 +244,7 @@ class _Connection:
             return message
         found = await self.incoming.next(wait=wait)
         if found and found.size > self._door.max_records:
-            raise too_many_records(self._door.max_records, advice="have its sender send smaller messages")
+            raise TooLargeError.of_records(self._door.max_records, advice="have its sender send smaller messages")
         return found
 
     async def _take(self, messages: Sequence[Message]) -> None:

@@ -19,7 +19,6 @@ from lexilog.errors import OriginError, TooLargeError
 from lexilog.forward.wire import MOST_VALUES
 from lexilog.model import Record
 from lexilog.otlp.as_json import parse_json
-from lexilog.service.door import too_many_records
 
 __all__ = ["NDJSON", "Shape", "read_body"]
 
@@ -110,7 +109,7 @@ def _texts_of(body: bytes, most: int) -> tuple[Shape, Iterable[bytes]]:
         count = 0
         for count, text in enumerate(_elements(body), 1):
             if count > most:
-                raise too_many_records(most, "an array", "send fewer at once, or NDJSON")
+                raise TooLargeError.of_records(most, where="an array", advice="send fewer at once, or NDJSON")
             _check(text)
         return (_ARRAY if count else _EMPTY_ARRAY), _elements(body)
     _check(body)
