@@ -27,6 +27,8 @@ __all__ = ["Listener", "accept", "bind"]
 _BACKLOG = 1024
 # Seconds for a TLS handshake.
 _HANDSHAKE = 10.0
+# Seconds for clients to take what has been said to them, once a door is closed.
+_LAST_WORDS = 1.0
 # Seconds until another attempt, where no connection can be accepted.
 _PAUSE = 1.0
 # Seconds of silence until the system asks, seconds between two questions, and how many go unanswered.
@@ -137,6 +139,9 @@ class Listener:
         self._silence = silence
         self._hosts: Counter[str] = Counter()
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._transports: set[asyncio.Transport] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
         self._open = counts.metrics["connections"].labels(port)
         self._bytes = counts.metrics["received_bytes"].labels(port)
 
@@ -195,8 +200,20 @@ class Listener:
         """Return the door's protocol for a connection."""
         return self._make(host)
 
+    def begun(self, transport: asyncio.Transport) -> None:
+        """Note that a connection stands."""
+        self._transports.add(transport)
+        self._none_open.clear()
+
+    def ended(self, transport: asyncio.Transport, host: str) -> None:
+        """Note that a connection that stood is closed."""
+        self._transports.discard(transport)
+        if not self._transports:
+            self._none_open.set()
+        self.let_go(host)
+
     def let_go(self, host: str) -> None:
-        """Note that a connection is closed."""
+        """Note that a connection is no more counted."""
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
@@ -221,6 +238,15 @@ class Listener:
         if tasks:
             await asyncio.wait(tasks)
 
+    async def end(self) -> None:
+        """Close what is still open, when the door has said its last words."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._none_open.wait()
+        for transport in tuple(self._transports):
+            transport.abort()
+        await self._none_open.wait()
+
 
 class _Watched(_Protocol):
     """Stands between a transport and the door's protocol, and notes what comes and when it ends."""
@@ -230,10 +256,13 @@ class _Watched(_Protocol):
         self._listener = listener
         self._host = host
         self._inner: _Protocol | None = None
+        self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.stands = True
+        self._transport = transport
+        self._listener.begun(transport)
         self._inner = self._listener.make(self._host)
         if self._listener.silence:
             loop = asyncio.get_running_loop()
@@ -259,8 +288,9 @@ class _Watched(_Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer:
             self._timer.cancel()
-        self._listener.let_go(self._host)
         assert self._inner is not None
+        assert self._transport is not None
+        self._listener.ended(self._transport, self._host)
         self._inner.connection_lost(exc)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -304,5 +304,27 @@ def test_answers_that_nobody_takes_are_bounded(pipeline: Pipeline) -> None:
                 async with channel(there.ports["grpc"]) as to:
                     assert isinstance(await call(to, HEALTH), bytes)
             await until(lambda: answers.used == 0)
+
+    asyncio.run(run())
+
+
+def test_a_server_that_has_stopped_holds_no_connection(pipeline: Pipeline) -> None:
+    """One that has asked nothing, one whose answer is not taken: both hear that it is over, and none is counted."""
+
+    async def run() -> None:
+        async with house(pipeline, grpc={}, grace=0) as there:
+            port = there.ports["grpc"]
+            async with raw(port) as silent, raw(port) as asking:
+                no_window = http2.frame(http2.SETTINGS, payload=b"\0\4\0\0\0\0")
+                message = health_pb2.HealthCheckRequest().SerializeToString()
+                asking.writer.write(http2.PREFACE + no_window + http2.call_of(WATCH, message))
+                await until(lambda: _guard(there)._health.used == 1)
+                await there.server.stop()
+                assert there.metric("connections", door="grpc") == 0
+                async with asyncio.timeout(PATIENCE):
+                    with suppress(ConnectionError):
+                        assert await silent.reader.read() == b""
+                    with suppress(ConnectionError):
+                        await asking.reader.read()
 
     asyncio.run(run())
