@@ -43,7 +43,7 @@ def shipped_catalogs() -> tuple[Catalog, ...]:
     Raises:
         CatalogError: a shipped file is damaged.
     """
-    return tuple(load_catalog(path) for path in sorted(_ENTRIES.glob("*.yaml")))
+    return tuple(load_catalog(path) for path in _files(_ENTRIES))
 
 
 def load_catalogs(paths: Sequence[Path] = ()) -> tuple[Catalog, ...]:

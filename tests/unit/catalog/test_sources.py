@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from catalogs import catalog_head
 from lexilog import Catalog, CatalogError, Pipeline, Record, document, load_catalogs
-from lexilog.catalog.sources import vendor_texts
+from lexilog.catalog import sources
+from lexilog.catalog.sources import shipped_catalogs, vendor_texts
 
 OWN = (
     catalog_head("junos")
@@ -49,6 +52,14 @@ def _error(folder: Path) -> str:
 
 def _named(catalogs: tuple[Catalog, ...], name: str) -> Catalog:
     return next(catalog for catalog in catalogs if catalog.name == name)
+
+
+def test_shipped_catalogues_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is an error: a reload that finds no file open to it must not forget what the server knows."""
+    monkeypatch.setattr(sources, "_ENTRIES", tmp_path)
+    no_room = mock.patch.object(Path, "iterdir", side_effect=OSError(errno.EMFILE, "Too many open files"))
+    with no_room, pytest.raises(CatalogError, match="holds no catalogue"):
+        shipped_catalogs()
 
 
 def test_a_directory_of_catalogues(tmp_path: Path) -> None:
