@@ -193,7 +193,7 @@ class Listener:
             connection.close()
         finally:
             # Once a connection stands it is over when its protocol hears so.
-            if not watched.stands:
+            if watched.transport is None:
                 self.let_go(host)
 
     def make(self, host: str) -> _Protocol:
@@ -252,16 +252,15 @@ class _Watched(_Protocol):
     """Stands between a transport and the door's protocol, and notes what comes and when it ends."""
 
     def __init__(self, listener: Listener, host: str) -> None:
-        self.stands = False
         self._listener = listener
         self._host = host
         self._inner: _Protocol | None = None
-        self._transport: asyncio.Transport | None = None
+        # None until the connection stands.
+        self.transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        self.stands = True
-        self._transport = transport
+        self.transport = transport
         self._listener.begun(transport)
         self._inner = self._listener.make(self._host)
         if self._listener.silence:
@@ -289,8 +288,8 @@ class _Watched(_Protocol):
         if self._timer:
             self._timer.cancel()
         assert self._inner is not None
-        assert self._transport is not None
-        self._listener.ended(self._transport, self._host)
+        assert self.transport is not None
+        self._listener.ended(self.transport, self._host)
         self._inner.connection_lost(exc)
 
 
