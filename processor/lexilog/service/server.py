@@ -153,6 +153,6 @@ class Server:
     async def _stop_door(self, door: Door) -> None:
         try:
             await door.stop(self.settings.grace + _LAST_WORDS)
-            await door.listener.end()
         except Exception:  # the other doors, and the relays, are to be closed all the same
             _log.exception("%s: the door could not be closed as it should", door.name)
+        await door.listener.end()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from house import Gate
+from house import Gate, House, raw, until
 from lexilog import Pipeline
 from lexilog.service import knowledge
 from lexilog.service.door import Door
@@ -59,6 +59,30 @@ def test_relays_are_closed_whatever_fails_before(
     asyncio.run(run())
     assert relay.closed
     assert stopped == ["forward"]
+
+
+def test_a_door_that_fails_to_stop_keeps_no_connection(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was open at it is closed all the same."""
+    monkeypatch.setattr(knowledge, "make_pipeline", lambda _: pipeline)
+
+    async def fail(_: float) -> None:
+        raise KeyError("a defect")
+
+    async def run() -> None:
+        server = Server(Settings(doors=DOORS, reload_seconds=0, grace=1), relay=Gate())
+        await server.start()
+        door, port = server._doors["http"], server.ports["http"]
+        stop = door.stop
+        async with raw(port) as client:
+            there = House(server, Gate())
+            await until(lambda: there.metric("connections", door="http") == 1)
+            monkeypatch.setattr(door, "stop", fail)
+            await server.stop()
+            assert there.metric("connections", door="http") == 0
+            assert await client.rest() == b""
+        await stop(0)
+
+    asyncio.run(run())
 
 
 def test_a_stop_waits_for_nobody_who_asks_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
