@@ -90,7 +90,7 @@ class TlsFiles:
             try:
                 self._loaded = self._load()
             except SettingsError as error:
-                _log.warning("%s; what was there before stays in use", error, extra={"once": str(error)[:200]})
+                _log.warning("%s; what was there before stays in use", error, extra={"once": str(error)})
             else:
                 self._stamp = stamp
                 self.proven = False

@@ -22,6 +22,8 @@ __all__ = ["JsonFormatter", "OncePerMinute", "TextFormatter", "set_up_logging"]
 # How long a first argument may be that is a name, in characters, and how many names of a place are told apart.
 _NAME = 64
 _MOST_NAMES = 32
+# Characters of a text by which a place tells its lines apart: errors can be long.
+_TOLD_APART = 200
 # What a traceback says of a place in the code, one of several exceptions or not.
 _PLACE = re.compile(r'[\s|+]*File "')
 _Error = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -133,7 +135,7 @@ class OncePerMinute(logging.Filter):
     """Lets a warning or error through once a minute for each place in the code, with how often it was held back.
 
     Where its first argument is a short text, the name of a relay or a door, each of them has its own minute; and so has
-    each text that a place gives as ``extra={"once": text}``.
+    each text that a place gives as ``extra={"once": text}``, as far as its beginnings differ.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -169,7 +171,7 @@ class OncePerMinute(logging.Filter):
 
 def _name(record: logging.LogRecord) -> str:
     if isinstance(told := getattr(record, "once", None), str):
-        return told
+        return told[:_TOLD_APART]
     first = record.args[0] if isinstance(record.args, tuple) and record.args else None
     return first if isinstance(first, str) and len(first) <= _NAME else ""
 

@@ -28,8 +28,6 @@ _ATTEMPTS = 10
 _PAUSE = 0.1
 # Nanoseconds in which two writes may get the same time: the clock of files moves in steps of up to 10 ms (HZ=100).
 _YOUNG = 50_000_000
-# Characters by which the log tells one error from another.
-_TOLD_APART = 200
 
 _log = logging.getLogger(__name__)
 
@@ -269,7 +267,7 @@ def _is_of_content(error: BaseException | None) -> bool:
 
 def _apart(name: str, error: Exception) -> dict[str, str]:
     """Return what has the log say each of several errors, and none of them more than once a minute."""
-    return {"once": f"{name}: {error}"[:_TOLD_APART]}
+    return {"once": f"{name}: {error}"}
 
 
 def _digest(path: Path | None) -> bytes | None:

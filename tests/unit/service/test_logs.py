@@ -245,3 +245,13 @@ def test_what_is_no_name_is_told_apart_by_place_alone(args: tuple[Any, ...]) -> 
     assert once.filter(_record("text %s" if args else "text", *args))
     assert not once.filter(_record("text %s" if args else "text", *args))
     assert once.filter(_record("text", line=2))
+
+
+def test_long_texts_are_told_apart_by_their_beginning() -> None:
+    """What a place says of a line can be an error of any length; the memory holds 200 characters of it."""
+    once, passed = OncePerMinute(lambda: 0.0), []
+    for text in ("a" * 200 + "b", "a" * 200 + "c", "a" * 199 + "b"):
+        record = _record("text")
+        record.once = text
+        passed.append(once.filter(record))
+    assert passed == [True, False, True]

@@ -32,9 +32,6 @@ _QUICK = 30.0
 # Quick ends in a row that do not keep the next worker waiting, and the longest wait, in seconds.
 _FREE = 2
 _LONGEST = 10.0
-# Characters by which the log tells one error from another.
-_TOLD_APART = 200
-
 # Seconds of silence after which a worker gets no more connections, and after which it is killed. Nothing that it does
 # keeps it from speaking for longer than a few seconds.
 _HANGS = 15.0
@@ -175,7 +172,7 @@ class Workers:
         if worker.error is not None:
             # A file has become wrong since the start. The others have what it held before.
             problem = f"cannot start: {worker.error}; it is tried again"
-            _log.error("worker %s %s", name, problem, extra={"once": f"{name} {worker.error}"[:_TOLD_APART]})
+            _log.error("worker %s %s", name, problem, extra={"once": f"{name} {worker.error}"})
         else:
             problem = f"{worker.end}; another one takes its place"
             if pause:
