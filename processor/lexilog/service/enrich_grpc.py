@@ -128,7 +128,7 @@ class EnrichDoor:
             while more:
                 async with turns.turn(client):
                     with duration.time():
-                        done, more = process_slice(pipeline, records)
+                        done, more = process_slice(pipeline.process, records)
                     results.extend(map(_to_result, done))
                 keys.update(self._counts.key(DOOR, enriched, "answered") for enriched in done)
                 unknown.extend(enriched for enriched in done if enriched.unknown is not None)

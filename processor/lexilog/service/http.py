@@ -17,7 +17,6 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -29,7 +28,6 @@ from lexilog.errors import LexilogError, OriginError, RelayError, TooLargeError
 from lexilog.model import Enriched, Record
 from lexilog.otlp.as_json import read_json_request
 from lexilog.otlp.decode import read_records, read_request
-from lexilog.pipeline import Pipeline
 from lexilog.service.auth import Tokens
 from lexilog.service.door import Door, Hall
 from lexilog.service.http_body import Refused, receive
@@ -40,6 +38,7 @@ from lexilog.service.reload import Reloadable
 from lexilog.service.settings import HttpDoorSettings
 from lexilog.service.tracing import span
 from lexilog.service.turns import BusyError, Share
+from lexilog.service.work import process_slice
 
 __all__ = ["HttpDoor"]
 
@@ -62,9 +61,6 @@ _IDLE = 120.0
 _GOODBYE = 1.0
 # Where an error begins to repeat what was sent.
 _QUOTED = re.compile(r"b?['\"]|\n")
-# A piece of the answer: records, and seconds of work, in which nothing else is done.
-_SLICE = 200
-_TURN = 0.05
 # Bodies from this size on are cut into records in a thread: the others do not wait for that.
 _LARGE = 1 << 18
 
@@ -286,10 +282,15 @@ class HttpDoor(Door):
     async def _send(self, response: web.StreamResponse, client: str, shape: Shape, records: Iterator[Record]) -> None:
         before, more = shape.start, True
         pipeline = self.hall.knowledge.pipeline
+
+        def answer(record: Record) -> tuple[Enriched, bytes]:
+            enriched = pipeline.process(record)
+            return enriched, encode_json(enriched)
+
         while more:
             # Others have their turn after each piece, and do not wait for a client that is slow to read.
             async with self.hall.turns.turn(client):
-                batch, more = _piece(pipeline, records)
+                batch, more = process_slice(answer, records)
             if not batch:
                 break
             delivery = "returned"
@@ -303,18 +304,6 @@ class HttpDoor(Door):
             before = shape.between
         async with asyncio.timeout(_PATIENCE):
             await response.write_eof(shape.end)
-
-
-def _piece(pipeline: Pipeline, records: Iterator[Record]) -> tuple[list[tuple[Enriched, bytes]], bool]:
-    """Return the records of a piece of the answer, with their documents, and whether there may be more."""
-    end = monotonic() + _TURN
-    batch = []
-    for record in records:
-        enriched = pipeline.process(record)
-        batch.append((enriched, encode_json(enriched)))
-        if len(batch) == _SLICE or monotonic() > end:
-            return batch, True
-    return batch, False
 
 
 def _client(request: web.Request) -> str:

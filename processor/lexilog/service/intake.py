@@ -157,7 +157,7 @@ class Intake:
         while more:
             async with self._turns.turn(client):
                 with duration.time():
-                    piece, more = process_slice(pipeline, records)
+                    piece, more = process_slice(pipeline.process, records)
             batch += piece
         return batch
 

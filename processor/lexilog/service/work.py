@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
+from typing import TypeVar
 
 from lexilog.gunzip import Inflater, gunzip
 from lexilog.model import Enriched, Record
@@ -18,17 +19,19 @@ _TURN = 0.05
 # Bytes of gzip, which stand for a thousand times as many, that are inflated without a thread: some milliseconds.
 _SMALL = 256
 
+_T = TypeVar("_T")
 
-def process_slice(pipeline: Pipeline, records: Iterator[Record]) -> tuple[list[Enriched], bool]:
+
+def process_slice(process: Callable[[Record], _T], records: Iterator[Record]) -> tuple[list[_T], bool]:
     """Process the next records, as many as take a moment.
 
     Returns:
-        Them in order, and whether there may be more.
+        What came of them, in order, and whether there may be more.
     """
-    done: list[Enriched] = []
+    done: list[_T] = []
     end = monotonic() + _TURN
     for record in records:
-        done.append(pipeline.process(record))
+        done.append(process(record))
         if len(done) == _SLICE or monotonic() > end:
             return done, True
     return done, False
@@ -39,7 +42,7 @@ async def process_batch(pipeline: Pipeline, records: Iterable[Record]) -> list[E
     done: list[Enriched] = []
     rest, more = iter(records), True
     while more:
-        piece, more = process_slice(pipeline, rest)
+        piece, more = process_slice(pipeline.process, rest)
         done += piece
         await asyncio.sleep(0)
     return done

@@ -15,6 +15,7 @@ from doors import OpenDoor, hall
 from house import PROTOBUF, export_of, house, raw, session, until
 from lexilog import Enriched, Pipeline, encode_json
 from lexilog.service import http as http_module
+from lexilog.service import work as work_module
 from lexilog.service.door import Hall
 from lexilog.service.http import HttpDoor
 from lexilog.service.json_records import read_body
@@ -84,7 +85,7 @@ def test_many_large_questions_do_not_stand_before_one_of_another_client(
         order.append(enriched.record.line)
         return encode_json(enriched)
 
-    monkeypatch.setattr(http_module, "_SLICE", 1)
+    monkeypatch.setattr(work_module, "_SLICE", 1)
     monkeypatch.setattr(http_module, "encode_json", note)
 
     async def run() -> None:
