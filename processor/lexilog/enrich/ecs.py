@@ -15,6 +15,7 @@ __all__ = ["error_fields", "matched_fields", "unknown_fields"]
 
 _ENDS = ("source", "destination", "client", "server")
 _ADDRESSES = ("lexilog.local.ip", "lexilog.remote.ip", "source.ip", "destination.ip", "client.ip", "server.ip")
+_MICROSECOND = timedelta(microseconds=1)
 _RELATED_HOSTS, _RELATED_IP, _RELATED_USER = "related.hosts", "related.ip", "related.user"
 
 
@@ -24,6 +25,8 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
     found.update(plan.constant)
     found["event.original"] = record.line
     found["event.created"] = now
+    if frame.time is not None:
+        found["lexilog.lag"] = (now - frame.time) // _MICROSECOND * 1000
     if record.id is not None:
         found["event.id"] = record.id
     found["lexilog.match.quality"] = match.quality.value
