@@ -22,7 +22,8 @@ _NUMBERS = {
     "s": r"(?P<second>\d{1,2})",
     "S": r"(?P<fraction>\d{1,9})",
     "a": r"(?P<noon>[AaPp][Mm])",
-    "E": r"[A-Za-z]{1,9}\.?",
+    # Possessive, like blanks below: a format may hold many of them, and none gives back what another may take.
+    "E": r"[A-Za-z]{1,9}+\.?+",
 }
 _ZONE = r"(?P<zone>Z|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?|UTC|GMT)"
 
@@ -74,7 +75,7 @@ def _piece(token: re.Match[str]) -> str | None:
     if token[1] is not None:
         return re.escape(token[1].replace("''", "'") or "'")
     if letter is None:
-        return r"\s+" if token[0].isspace() else re.escape(token[0])
+        return r"\s++" if token[0].isspace() else re.escape(token[0])
     if letter in "yu":
         return r"(?P<year>\d\d)" if width == 2 else r"(?P<year>\d{4})"
     if letter in "ML":

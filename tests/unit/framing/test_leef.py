@@ -209,6 +209,15 @@ def test_a_time_that_cannot_be_told_is_left_out(form: str, value: str) -> None:
     assert _frame(f"{START}devTimeFormat={form}\tdevTime={value}\tmsg=x").time is None
 
 
+@pytest.mark.parametrize(("letter", "literal", "value"), [("E", "'a'", "a"), (" ", "' '", " ")])
+def test_a_format_of_many_parts_that_read_alike_comes_back(letter: str, literal: str, value: str) -> None:
+    """A format in which every part could give back what the next one takes is given up at once, not in years."""
+    form = (letter + literal) * 14
+    line = f"LEEF:1.0|v|p|1|2|devTimeFormat={form}yy\tdevTime={value * 60}!\tmsg=text"
+    assert _frame(line).text == "text"
+    assert _frame(line).time is None
+
+
 def test_a_time_without_a_zone_is_in_the_settings_zone() -> None:
     """The zone of the context counts where the format names none."""
     found = _frame(BARE, Context(CONTEXT.now, zone=ZoneInfo("Europe/Berlin")))
