@@ -22,6 +22,7 @@ NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write expected.json of every golden case anew")
+    parser.addoption("--nodes", action="store_true", help="run the tests on real nodes of Elasticsearch, too")
 
 
 @pytest.fixture(scope="session")

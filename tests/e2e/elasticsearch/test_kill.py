@@ -9,23 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from elasticsearch_node import Node
+from elasticsearch_templates import install
 from processes import Agent, Process, free_port, request_of
 
 LINE = "<14>Aug  3 10:18:44 web1 app[1]: killed request {}"
-TEMPLATE = {
-    "index_patterns": ["logs-lexilog.*-*"],
-    "data_stream": {},
-    "template": {
-        "settings": {"number_of_replicas": 0},
-        "mappings": {"properties": {"event": {"properties": {"id": {"type": "keyword"}}}}},
-    },
-}
 BATCH = 200
 
 
 def test_each_record_is_there_once(es9_alone: Node, serve_config: Callable[..., Process], tmp_path: Path) -> None:
     """What was acknowledged is in the data stream, each record once although batches came again, none refused."""
-    es9_alone.request("PUT", "/_index_template/lexilog", TEMPLATE)
+    install(es9_alone)
     settings = {
         "doors": {"grpc": {"listen": f"127.0.0.1:{free_port()}"}},
         "relays": {"siem": {"type": "elasticsearch", "urls": [es9_alone.url], "timeout": 5}},

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,12 +11,10 @@ import msgspec
 import pytest
 
 from elasticsearch_node import Node
+from elasticsearch_relay import KNOWN, deliver, found, records
 from lexilog import Enriched, Pipeline, Record, RelayError
 from lexilog.relay.base import Delivery
-from lexilog.relay.elasticsearch import ElasticsearchRelay
-from lexilog.relay.settings import ElasticsearchSettings
 
-KNOWN = "Aug  3 10:18:44  srx1 kmd[14162]: KMD_VPN_UP_ALARM_USER: VPN to-branch from 192.0.2.7 is up."
 # Much smaller than the project's own: what is tried here is the way out, not the mapping.
 TEMPLATE = {
     "index_patterns": ["logs-lexilog.*-*"],
@@ -48,43 +45,6 @@ def namespace(request: pytest.FixtureRequest) -> str:
     """Return a namespace that no other test writes to."""
     name: str = re.sub(r"[^a-z0-9_]+", "_", request.node.name.lower()).strip("_")
     return name[-90:].lstrip("_")
-
-
-def deliver(node: Node, *batches: Sequence[Enriched], path: str = "", **settings: Any) -> list[Delivery]:
-    """Deliver batches one after the other, each through the same relay."""
-
-    async def run() -> list[Delivery]:
-        relay = ElasticsearchRelay("es", ElasticsearchSettings(urls=(node.url + path,), attempts=1, **settings))
-        await relay.open()
-        try:
-            return [await relay.deliver(batch) for batch in batches]
-        finally:
-            await relay.close()
-            await settled()
-
-    return asyncio.run(run())
-
-
-async def settled() -> None:
-    """Wait until no connection is left: one to a server that did not want all that was sent closes a little later."""
-    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
-    for _ in range(300):
-        if len(selector.get_map()) == 1:  # the loop's own
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail("a connection is still open")
-
-
-def records(pipeline: Pipeline, namespace: str, count: int, line: str = KNOWN, **fields: Any) -> list[Enriched]:
-    agent = {"data_stream": {"namespace": namespace}, **fields}
-    return [pipeline.process(Record(line=line, fields=agent, id=f"abc-{number}")) for number in range(count)]
-
-
-def found(node: Node, stream: str) -> list[dict[str, Any]]:
-    """Return the documents of a data stream, in the order of their ids."""
-    node.request("POST", f"/{stream}/_refresh")
-    query = {"size": 1_000, "sort": ["event.id"]}
-    return [hit["_source"] for hit in node.request("POST", f"/{stream}/_search", query)["hits"]["hits"]]
 
 
 @contextmanager
