@@ -36,14 +36,14 @@ _OBJECTS = ('"sessionId"', '"linkUpdate"')
 _BRACKETED = re.compile(r"\[[A-Za-z][\w-]{0,31}\]")
 _NAMES = {name.lower(): name for name in ("SubCls", "EID", "Type", "Sev")}
 # Blanks, commas, and line ends as collectors write them.
-_GAP = r"(?:[\s,]|#01[125]|\\[nrt])*+"
+_GAP = r"(?-i:[\s,]|#01[125]|\\[nrt])*+"
 _SKIP = re.compile(_GAP)
 _BRACKETS = re.compile(rf"\[(?P<component>[A-Za-z][\w-]{{0,31}})\]:?{_GAP}")
 _PROCESS = re.compile(r"(?<![^\s:>\]\ufeff])Mocana(?:\[(?P<pid>\d{1,10})\])?\s?:\s{0,8}\Z", re.IGNORECASE)
 # The same in a line that goes on with a record and does not name the component again.
 _AGAIN = re.compile(rf"(?<![^\s:>\]\ufeff])Mocana(?:\[\d{{1,10}}\])?\s?:{_GAP}", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    rf"(?P<name>SubCls|EID|Type|Sev)\s{{0,16}}:\s{{0,64}}(?P<value>[^\s,]{{0,64}}){_GAP}", re.IGNORECASE
+    rf"(?P<name>(?a:SubCls|EID|Type|Sev))\s{{0,16}}:\s{{0,64}}(?P<value>[^\s,]{{0,64}}){_GAP}", re.IGNORECASE
 )
 _JOINT = re.compile(r"\n|#012")
 # How a line begins that has a syslog header: with a PRI, an octet count or a time.

@@ -108,6 +108,12 @@ def test_any_attribute_may_be_missing() -> None:
     assert (found.data, found.text) == ({"EID": "5", "Sev": "Minor"}, "Sev: is a word")
 
 
+@pytest.mark.parametrize("text", ["\\Temp is full", "\\New", "\u017fev:Info"])
+def test_what_only_looks_like_a_gap_or_an_attribute_is_text(text: str) -> None:
+    r"""A backslash before a capital is no line end that a collector has written, and a long s is no s."""
+    assert _frame(f"Nov 11 2021 22:24:37 gw1 Mocana: [AAA], Sev:Minor, {text}").text == text
+
+
 JOINED = ["\n", "#012", "\\n", " ", ""]
 
 
