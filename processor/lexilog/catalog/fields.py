@@ -15,7 +15,8 @@ __all__ = ["TYPED", "Field", "ecs", "fields"]
 _HERE = Path(__file__).resolve().parent
 
 FieldType = Literal["boolean", "constant_keyword", "date", "flattened", "ip", "keyword", "long", "match_only_text"]
-
+# ECS's own levels, and ours for what ECS does not have.
+FieldLevel = Literal["core", "extended", "custom"]
 
 # Types of the fields that can take a value out of a line.
 TYPED = frozenset({"boolean", "ip", "keyword", "long"})
@@ -27,21 +28,46 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: dotted name.
         type: its Elasticsearch type.
+        level: how ECS ranks it, or ``custom`` where ECS has no such field.
         text: what it holds.
+        example: a value of it.
         array: it always holds a list.
+        prose: its value is sentences, to be found word by word, too.
     """
 
     name: str
     type: FieldType
+    level: FieldLevel
     text: str
+    example: str | int | bool | list[str] | dict[str, str | dict[str, str]]
     array: bool = False
+    prose: bool = False
 
 
 class EcsField(msgspec.Struct, frozen=True):
-    """What ECS says of a field: type, whether it is a list, and the values and category/type pairs it allows."""
+    """What ECS says of a field.
+
+    Attributes:
+        type: its Elasticsearch type.
+        level: ``core`` or ``extended``.
+        array: it always holds a list.
+        ignore_above: characters; what is longer is kept, and not indexed.
+        index: it can be searched for.
+        doc_values: it can be sorted and aggregated by.
+        multi_fields: type of each further form of the field, by the last part of its name.
+        expected: the values that it should have, where ECS names them.
+        allowed: the values that it may have, where there are no others.
+        expected_types: the values of ``event.type`` that go with each value.
+    """
 
     type: str
+    level: str
     array: bool = False
+    ignore_above: int | None = None
+    index: bool = True
+    doc_values: bool = True
+    multi_fields: dict[str, str] = {}
+    expected: tuple[str, ...] | None = None
     allowed: tuple[str, ...] | None = None
     expected_types: dict[str, tuple[str, ...]] | None = None
 

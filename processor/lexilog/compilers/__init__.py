@@ -1,0 +1,1 @@
+"""From the catalogue to what other engines read: templates, ingest pipeline, dashboards, pages. Pure functions."""
