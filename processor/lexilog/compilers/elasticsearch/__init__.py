@@ -1,0 +1,1 @@
+"""What an Elasticsearch or OpenSearch cluster needs, made from the catalogue and the field table."""
