@@ -1,0 +1,1 @@
+"""What Kibana shows, made from the panels and alerts in ``dashboards/``."""
