@@ -1,0 +1,98 @@
+"""The page that tells people what the alerts are: ``docs/alerts.md``."""
+
+from __future__ import annotations
+
+from lexilog.compilers.alerts import Alert, load_alerts
+from lexilog.compilers.source import Files, Source
+
+__all__ = ["files"]
+
+_HEAD = """\
+# Alerts
+
+<!-- Made by `lexilog build` from dashboards/alerts/*.yaml; change those. -->
+
+{count} alerts come with lexilog, as rules of Kibana: type `.es-query` with an ES|QL query.
+`lexilog install elasticsearch` makes them with `--kibana-url` and `--alerts`. By hand, one by one:
+
+```sh
+id=$(jq -r .id dashboards/kibana/alerts/tunnel-down.json)
+jq 'del(.id)' dashboards/kibana/alerts/tunnel-down.json |
+  curl -u USER -H 'kbn-xsrf: lexilog' -H 'Content-Type: application/json' --data-binary @- \\
+    https://KIBANA/api/alerting/rule/$id
+```
+
+What to know:
+
+- A rule comes without actions: its alerts stand under Stack Management → Alerts. Add an action of your own to be told
+  by mail or chat. Each row of the query is an alert, and its columns can be used in the text: `{{{{context.hits}}}}`.
+- One alert for each row needs Kibana 8.19, 9.1 or newer. In an older one set `groupBy` to `all`: then all rows are one
+  alert.
+- Until the first record is there, ES|QL does not know the data streams, and a rule ends in an error. That passes by
+  itself.
+- The window is cut by `@timestamp`, the device's own time: a device whose clock is wrong is not watched. The panel on
+  lag shows it.
+- A laptop that is closed is a dead peer, too. Where users dial in to the same gateways, make a copy of "Tunnel down"
+  that leaves out their addresses or tunnels: `| WHERE tunnel != "dial-in"`.
+- Thresholds and windows are starting points. A rule that you change in Kibana is changed back by the next install;
+  make a copy under a name of your own instead.
+- `not named` stands where a line does not tell its device or peer, `any` where it does not tell the tunnel. Devices
+  without a name are all one to an alert.
+
+What was tried: each query runs on a real Elasticsearch 8.19 with ES|QL, in the request that Kibana makes of it, on
+records of real lines. The bad story raises it; the good one does not, and nothing does not. What was not: no rule was
+made in a real Kibana. The names of the parameters are those of Kibana's own schema of that rule type.
+
+| alert | question | raised from | looks back | every | one for each |
+|---|---|---|---|---|---|
+"""
+
+_ALERT = """
+## {title}
+
+`{id}`, id in Kibana `{uuid}`. {question}
+
+- Why: {why}
+- First: {first}
+
+```
+{query}
+```
+"""
+
+
+def files(source: Source) -> Files:
+    """Return the page as a file."""
+    del source
+    alerts = load_alerts()
+    text = _HEAD.format(count=len(alerts)) + "".join(map(_row, alerts)) + "".join(map(_section, alerts))
+    return {"docs/alerts.md": text.encode()}
+
+
+def _row(alert: Alert) -> str:
+    cells = (
+        f"[{alert.title}](#{_anchor(alert.title)})",
+        alert.question,
+        f"{alert.counts}: {alert.threshold}",
+        alert.window,
+        alert.interval,
+        ", ".join(alert.group),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _section(alert: Alert) -> str:
+    return _ALERT.format(
+        title=alert.title,
+        id=alert.id,
+        uuid=alert.uuid,
+        question=alert.question,
+        why=alert.why,
+        first=alert.first,
+        query=alert.query,
+    )
+
+
+def _anchor(title: str) -> str:
+    """Return the anchor that GitHub and Python-Markdown give to a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
