@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from lexilog.catalog.severity import FACILITIES, SEVERITIES
 from lexilog.enrich.plan import Plan, Writer
@@ -13,9 +13,13 @@ from lexilog.model import Frame, Match, Quality, Record
 
 __all__ = ["error_fields", "matched_fields", "unknown_fields"]
 
+_T = TypeVar("_T")
+
 _ENDS = ("source", "destination", "client", "server")
 _ADDRESSES = ("lexilog.local.ip", "lexilog.remote.ip", "source.ip", "destination.ip", "client.ip", "server.ip")
 _MICROSECOND = timedelta(microseconds=1)
+# How many characters of a variable's name are kept; Elasticsearch refuses keys of a flattened field near 32 kB.
+_LONGEST_NAME = 1024
 _RELATED_HOSTS, _RELATED_IP, _RELATED_USER = "related.hosts", "related.ip", "related.user"
 
 
@@ -51,12 +55,14 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
 
 
 def unknown_fields(record: Record, now: datetime, frame: Frame | None = None) -> dict[str, Any]:
-    """Return the new fields of a record that no entry knows: the line as it came, and that nothing is known of it."""
+    """Return the new fields of a record that no entry knows: the line as it came, its id, and that nothing is known."""
     found: dict[str, Any] = {"@timestamp": (frame and frame.time) or record.time or now}
     if record.line is not None:
         found["message"] = found["event.original"] = record.line
     if record.id is not None:
         found["event.id"] = record.id
+    if frame is not None and frame.tag is not None:
+        found["event.code"] = frame.tag
     found["lexilog.match.quality"] = Quality.NONE.value
     return found
 
@@ -104,7 +110,8 @@ def _add_frame(found: dict[str, Any], frame: Frame) -> None:
 
 
 def _named(elements: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    return {name: dict(parameters) for name, parameters in elements.items() if name and parameters}
+    named = {name: _with_fit_names(dict(parameters)) for name, parameters in elements.items() if name and parameters}
+    return _with_fit_names(named)
 
 
 def _facility_code(name: str | None) -> int | None:
@@ -117,7 +124,15 @@ def _add_values(found: dict[str, Any], match: Match, plan: Plan) -> None:
     for name, text in match.pairs.items():
         _write(found, plan.label(name), text)
     if match.values or match.pairs:
-        found["lexilog.variables"] = {**match.values, **match.pairs}
+        found["lexilog.variables"] = _with_fit_names({**match.values, **match.pairs})
+
+
+def _with_fit_names(values: dict[str, _T]) -> dict[str, _T]:
+    """Return values under names that a flattened field takes: without NUL, and of a bounded length."""
+    names = "".join(values)
+    if len(names) <= _LONGEST_NAME and "\0" not in names:
+        return values
+    return {name[:_LONGEST_NAME].replace("\0", "\ufffd"): value for name, value in values.items()}
 
 
 def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str) -> None:

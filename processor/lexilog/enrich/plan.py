@@ -29,21 +29,23 @@ class Plan:
 
     Attributes:
         constant: fields by dotted name.
+        writers: where the value of each variable goes.
+        labels: where the value of each name in the tail goes.
     """
 
     def __init__(self, entry: Entry) -> None:
         self.constant: dict[str, Any] = _constant(entry)
-        self._writers = {name: _writers(variable, entry) for name, variable in entry.variables.items()}
+        self.writers = {name: _writers(variable, entry) for name, variable in entry.variables.items()}
         labels = entry.tail.labels if entry.tail else {}
-        self._labels = {name: _writers(variable, entry) for name, variable in labels.items()}
+        self.labels = {name: _writers(variable, entry) for name, variable in labels.items()}
 
     def variable(self, name: str) -> tuple[Writer, ...]:
         """Return where the value of a variable goes; a repeated name carries a number in structured data."""
-        return self._writers.get(name) or self._writers.get(name.rstrip("0123456789")) or ()
+        return self.writers.get(name) or self.writers.get(name.rstrip("0123456789")) or ()
 
     def label(self, name: str) -> tuple[Writer, ...]:
         """Return where the value of a name in the tail goes."""
-        return self._labels.get(name, ())
+        return self.labels.get(name, ())
 
 
 def _writers(variable: Variable, entry: Entry) -> tuple[Writer, ...]:

@@ -82,11 +82,18 @@ def _as_role(text: str) -> str | None:
     return None if answer is None else ("initiator" if answer else "responder")
 
 
+def _as_os_type(text: str) -> str | None:
+    """Return one of the values that ECS expects in ``host.os.type``."""
+    lower = text.lower()
+    return lower if lower in _OS_TYPES else None
+
+
 def _as_nanoseconds(text: str) -> int | None:
     seconds = as_long(text)
     return seconds * 10**9 if seconds is not None and 0 <= seconds < 2**33 else None
 
 
+_OS_TYPES = frozenset({"android", "ios", "linux", "macos", "unix", "windows"})
 _ROLES = {"initiator": "initiator", "i": "initiator", "responder": "responder", "r": "responder"}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _BY_FIELD_TYPE: dict[str, Converter] = {
@@ -95,7 +102,7 @@ _BY_FIELD_TYPE: dict[str, Converter] = {
     "keyword": _as_keyword,
     "long": as_long,
 }
-_BY_FIELD: dict[str, Converter] = {"lexilog.ike.role": _as_role, "host.os.type": str.lower}
+_BY_FIELD: dict[str, Converter] = {"lexilog.ike.role": _as_role, "host.os.type": _as_os_type}
 
 
 def converter(field: str, field_type: str, variable_type: str) -> Converter:

@@ -11,7 +11,7 @@ from lexilog.matching.tail import TailReader
 from lexilog.matching.template import Reading, Template, split_words
 from lexilog.model import Entry, Frame, Match, Quality, UnknownId
 
-__all__ = ["Index", "Miss", "frame_kinds", "reasons_against"]
+__all__ = ["Candidate", "Index", "Miss", "frame_kinds", "reasons_against"]
 
 # How much of a text is looked at for telling words. The longest documented text has under 300 characters.
 _WINDOW = 16_000
@@ -45,7 +45,7 @@ class _Read(NamedTuple):
 class _Found(NamedTuple):
     """A candidate that reads a text, and what it read."""
 
-    candidate: _Candidate
+    candidate: Candidate
     read: _Read
 
     @property
@@ -55,8 +55,17 @@ class _Found(NamedTuple):
         return exact, self.read.template.literal_length, bool(self.candidate.entry.where)
 
 
-class _Candidate:
-    """An entry with everything that reading its lines needs."""
+class Candidate:
+    """An entry with everything that reading its lines needs.
+
+    Attributes:
+        entry: the entry.
+        kinds: the kinds of frame that its lines may be in.
+        templates: its formats, the one with the most documented text first.
+        names: the variables that a line without a text must have to be whole.
+        is_telling: its text alone tells it, whatever the values are.
+        tail: reads the list that may follow its text.
+    """
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
@@ -67,7 +76,7 @@ class _Candidate:
         # The one with more documented text first: what it says is less likely to be part of a value.
         self.templates = sorted(templates, key=lambda template: -template.literal_length)
         self.names = entry.parameters or (self.templates[0].names if templates else ())
-        self._is_telling = min((len(template.words) for template in templates), default=0) >= _TELLING
+        self.is_telling = min((len(template.words) for template in templates), default=0) >= _TELLING
         self.tail = TailReader(entry.tail.labels) if entry.tail else None
 
     def fits(self, frame: Frame) -> bool:
@@ -97,7 +106,7 @@ class _Candidate:
         """Read a text that no id says to be this entry: few words do not tell it unless each value is of its type."""
         if self.entry.exact_without_id:
             return self._first(Template.full, text)
-        return self.read(text) if self._is_telling else self._first(Template.typed, text)
+        return self.read(text) if self.is_telling else self._first(Template.typed, text)
 
     def _first(
         self, way: Callable[[Template, str], Reading | None], text: str, quality: Quality | None = None
@@ -133,36 +142,42 @@ class Index:
 
     Args:
         entries: the entries of all catalogues.
+
+    Attributes:
+        ids: the entries of an id, by kind of frame and id.
+        words: the entries of a word that tells their texts.
+        wordless: by kind of frame and component, those whose text has no word of its own.
+        components: by kind of frame and component, those that tell what the component is.
+        texts: the kinds of frame in which a line with an id that nobody knows may be told by its text.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        candidates = [_Candidate(entry) for entry in entries]
-        self._ids: dict[tuple[str, str], list[_Candidate]] = {}
-        # By component: those whose text has no word of its own, and those that tell what the component is.
-        self._wordless: dict[tuple[str, str], list[_Candidate]] = {}
-        self._components: dict[tuple[str, str], list[_Candidate]] = {}
+        candidates = [Candidate(entry) for entry in entries]
+        self.ids: dict[tuple[str, str], list[Candidate]] = {}
+        self.wordless: dict[tuple[str, str], list[Candidate]] = {}
+        self.components: dict[tuple[str, str], list[Candidate]] = {}
         for candidate in candidates:
             entry = candidate.entry
             for kind in candidate.kinds:
                 if entry.code is not None:
-                    self._ids.setdefault((kind, entry.code), []).append(candidate)
+                    self.ids.setdefault((kind, entry.code), []).append(candidate)
                 for component in entry.components:
                     if entry.code is None and not entry.formats:
-                        self._components.setdefault((kind, component), []).append(candidate)
+                        self.components.setdefault((kind, component), []).append(candidate)
                     elif any(not template.words for template in candidate.templates):
-                        self._wordless.setdefault((kind, component), []).append(candidate)
-        self._words = _telling_words(candidates)
+                        self.wordless.setdefault((kind, component), []).append(candidate)
+        self.words = _telling_words(candidates)
         self._families = Families((candidate.entry, candidate.kinds) for candidate in candidates)
         # Where every entry has an id of its own, a line with another id needs no look at its text.
-        self._texts = {kind for c in candidates if c.entry.code is None for kind in c.kinds}
+        self.texts = {kind for c in candidates if c.entry.code is None for kind in c.kinds}
 
     def look_up(self, frame: Frame) -> Match | Miss:
         """Return the entry that a framed line is, or why it is none."""
-        known = self._ids.get((frame.kind, frame.tag), ()) if frame.tag is not None else ()
+        known = self.ids.get((frame.kind, frame.tag), ()) if frame.tag is not None else ()
         for candidate in known:
             if candidate.fits(frame):
                 return candidate.by_id(frame)
-        by_text = self._by_text(frame) if frame.tag is None or frame.kind in self._texts else None
+        by_text = self._by_text(frame) if frame.tag is None or frame.kind in self.texts else None
         if match := by_text or self._by_component(frame):
             return match
         if frame.tag is None:
@@ -194,23 +209,23 @@ class Index:
         quality = Quality.ID_ONLY if frame.truncated else read.quality
         return candidate.match(quality, read.reading, frame, _named(best) if len(best) > 1 else ())
 
-    def _candidates(self, frame: Frame, text: str) -> Iterator[_Candidate]:
+    def _candidates(self, frame: Frame, text: str) -> Iterator[Candidate]:
         """Yield every entry that has the line's words, each once."""
         seen = set()
         for word in dict.fromkeys(split_words(text[:_WINDOW])):
-            for candidate in self._words.get(word, ()):
+            for candidate in self.words.get(word, ()):
                 if id(candidate) not in seen:
                     seen.add(id(candidate))
                     yield candidate
         if frame.component is not None and text:
-            wordless = self._wordless.get((frame.kind, frame.component.lower()), ())
+            wordless = self.wordless.get((frame.kind, frame.component.lower()), ())
             yield from (candidate for candidate in wordless if id(candidate) not in seen)
 
     def _by_component(self, frame: Frame) -> Match | None:
         """Return what is known of a component whose message is not known."""
         if frame.component is None:
             return None
-        for candidate in self._components.get((frame.kind, frame.component.lower()), ()):
+        for candidate in self.components.get((frame.kind, frame.component.lower()), ()):
             if candidate.fits(frame):
                 return candidate.match(Quality.ID_ONLY, _NOTHING, frame)
         return None
@@ -281,7 +296,7 @@ def _speaks(frame: Frame, entry: Entry) -> bool:
     return frame.process in entry.processes if frame.process is not None else frame.certain
 
 
-def _telling_words(candidates: Iterable[_Candidate]) -> dict[str, list[_Candidate]]:
+def _telling_words(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     """File each candidate under the rarest literal word of each of its formats.
 
     A text of that format holds the word for certain, so looking up the words of a line finds every candidate that can
@@ -289,7 +304,7 @@ def _telling_words(candidates: Iterable[_Candidate]) -> dict[str, list[_Candidat
     """
     formats = [(candidate, template.words) for candidate in candidates for template in candidate.templates]
     how_many = Counter(word for _, words in formats for word in set(words))
-    filed: dict[str, list[_Candidate]] = {}
+    filed: dict[str, list[Candidate]] = {}
     for candidate, words in formats:
         if words:
             rarest = min(words, key=lambda word: (how_many[word], -len(word), word))

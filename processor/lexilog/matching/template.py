@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lexilog.matching.types import CLOSED, TYPES, WORDY
 
-__all__ = ["Part", "Reading", "Template", "parse_format", "split_words"]
+__all__ = ["Part", "Reading", "Stretch", "Template", "find_words", "parse_format", "split_words"]
 
 _TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}|([{}])")
 _WORD = re.compile(r"[A-Za-z0-9]+")
@@ -48,7 +48,7 @@ class Reading(NamedTuple):
     tail: str
 
 
-class _Stretch(NamedTuple):
+class Stretch(NamedTuple):
     """An open value, if there is one, and the rigid part of the format after it.
 
     The rigid part is literal text with values whose type tells where they end; `pattern` finds it as a whole.
@@ -101,6 +101,11 @@ def split_words(text: str) -> list[str]:
     return text.translate(_BETWEEN_WORDS).split()
 
 
+def find_words(text: str) -> list[str]:
+    """Return the runs of letters and digits of a literal text: what a loose reading looks for."""
+    return _WORD.findall(text)
+
+
 class Template:
     """A compiled format.
 
@@ -108,6 +113,11 @@ class Template:
         text: the format; see `parse_format`.
         type_of: gives the type of a variable, one of `lexilog.matching.types.TYPES`.
         has_tail: a list is known to follow the text.
+
+    Attributes:
+        parts: the format's pieces.
+        stretches: the same, cut before each value whose type does not tell where it ends.
+        open_end: it ends in such a value.
     """
 
     def __init__(self, text: str, type_of: Callable[[str], str], *, has_tail: bool = False) -> None:
@@ -115,13 +125,13 @@ class Template:
         self.parts = parse_format(text)
         self.names = tuple(part.name for part in self.parts if part.name is not None)
         self.literal_length = sum(len(part.text) for part in self.parts)
-        self._has_tail = has_tail
+        self.has_tail = has_tail
         last = self.parts[-1].name
-        self._open_end = last is not None and type_of(last) not in CLOSED
+        self.open_end = last is not None and type_of(last) not in CLOSED
         self._full = re.compile(_pattern(self.parts, type_of, to_end=True), re.DOTALL)
         self._prefix = re.compile(_pattern(self.parts, type_of, to_end=False), re.DOTALL)
-        self._stretches = _stretches(self.parts, type_of)
-        self._at_end = re.compile(self._stretches[-1].pattern.pattern + r"\s*\Z", re.DOTALL)
+        self.stretches = _stretches(self.parts, type_of)
+        self._at_end = re.compile(self.stretches[-1].pattern.pattern + r"\s*\Z", re.DOTALL)
         self._loose = [
             _loose(part.text, is_last=part is self.parts[-1]) if part.name is None else None for part in self.parts
         ]
@@ -143,7 +153,7 @@ class Template:
         if not found:
             return None
         tail = text[found.end() :]
-        if self._open_end and not _LIST.match(tail):
+        if self.open_end and not _LIST.match(tail):
             return None
         return Reading(dict(zip(self.names, found.groups(), strict=True)), tail)
 
@@ -167,8 +177,8 @@ class Template:
         values: dict[str, str] = {}
         # A blank at the end of the line may have gone; a text that ends in an empty value still has its last word.
         padded, position = f"{text} ", 0
-        for number, stretch in enumerate(self._stretches):
-            found = self._find(stretch, padded, position, last=number == len(self._stretches) - 1)
+        for number, stretch in enumerate(self.stretches):
+            found = self._find(stretch, padded, position, last=number == len(self.stretches) - 1)
             if found:
                 start, end, inner = found.start(), found.end(), dict(zip(stretch.names, found.groups(), strict=True))
             elif typed:
@@ -185,11 +195,11 @@ class Template:
             position = end
         return Reading(values, text[position:]), True
 
-    def _find(self, stretch: _Stretch, text: str, position: int, *, last: bool) -> re.Match[str] | None:
+    def _find(self, stretch: Stretch, text: str, position: int, *, last: bool) -> re.Match[str] | None:
         """Find a stretch: the first one where it begins the text; the last one at the end of the text, if it can be."""
         if stretch.name is None:
             return stretch.pattern.match(text, position)
-        if last and not self._has_tail:
+        if last and not self.has_tail:
             return self._at_end.search(text, position) or stretch.pattern.search(text, position)
         return stretch.pattern.search(text, position)
 
@@ -228,7 +238,7 @@ def _pattern(parts: list[Part], type_of: Callable[[str], str], *, to_end: bool) 
     return "".join(out) + (_EDGE if parts[-1].name is None else _VALUE_EDGE)
 
 
-def _stretches(parts: list[Part], type_of: Callable[[str], str]) -> list[_Stretch]:
+def _stretches(parts: list[Part], type_of: Callable[[str], str]) -> list[Stretch]:
     """Cut a format before each value whose type does not tell where it ends."""
     cut: list[tuple[str | None, list[Part]]] = [(None, [])]
     for part in parts:
@@ -244,11 +254,11 @@ def _stretches(parts: list[Part], type_of: Callable[[str], str]) -> list[_Stretc
         if number == len(cut) - 1:
             text += (_EDGE if rigid[-1].name is None else _VALUE_EDGE) if rigid else r"\Z"
         names = tuple(p.name for p in rigid if p.name is not None)
-        stretches.append(_Stretch(name, tuple(rigid), names, re.compile(text, re.DOTALL)))
+        stretches.append(Stretch(name, tuple(rigid), names, re.compile(text, re.DOTALL)))
     return stretches
 
 
-def _find_words(stretch: _Stretch, text: str, position: int) -> tuple[int, int, dict[str, str], bool]:
+def _find_words(stretch: Stretch, text: str, position: int) -> tuple[int, int, dict[str, str], bool]:
     """Find the literal texts of a stretch one after the other, whatever stands between them.
 
     Returns:
@@ -285,7 +295,7 @@ def _last_colon(text: str, position: int, first: int) -> int:
 
 
 def _loose(literal: str, *, is_last: bool) -> re.Pattern[str]:
-    words = _WORD.findall(literal)
+    words = find_words(literal)
     if words:
         return re.compile("[^A-Za-z0-9]{0,8}".join(map(re.escape, words)), re.IGNORECASE)
     # Mere punctuation at the end may be missing.

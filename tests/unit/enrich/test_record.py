@@ -46,7 +46,21 @@ def test_an_unknown_line_leaves_as_it_came(line: str, pipeline: Pipeline) -> Non
     assert found["lexilog"]["match"] == {"quality": "none"}
     assert found["host"] == "a"
     assert found["n"] == {"m": 1}
-    assert set(found["event"]) == {"original"}
+    # The id that the line itself states is not a claim.
+    assert found["event"] == {"original": found["event"]["original"]} | (
+        {"code": "KMD_NEW_ONE"} if "KMD_NEW_ONE" in line else {}
+    )
+
+
+def test_names_of_variables_fit_a_flattened_field(pipeline: Pipeline) -> None:
+    """A NUL or thousands of characters in a name that a device or client writes do not cost the document."""
+    line = "Nov 11 2021 22:24:37 gw1 Mocana: [AAA], Sev:Minor, Session START "
+    names = {"a\0b": "1", "k" * 9000: "2", "sessionId": "7"}
+    found = document(pipeline.process(Record(line=line + json.dumps(names))))
+    assert found["lexilog"]["variables"] == {"a\ufffdb": "1", "k" * 1024: "2", "sessionId": "7", "Sev": "Minor"}
+    junos = '<30>1 2025-05-04T15:27:26Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER [junos@1 a\0="b"]'
+    found = document(pipeline.process(Record(line=junos)))
+    assert found["log"]["syslog"]["structured_data"] == {"junos@1": {"a\ufffd": "b"}}
 
 
 STARTS = [

@@ -104,6 +104,7 @@ def test_no_text_raises(text: str, field: tuple[str, str, type]) -> None:
         ("lexilog.ike.role", "keyword", "boolean", "false", "responder"),
         ("lexilog.ike.role", "keyword", "name", "192.0.2.1", None),
         ("host.os.type", "keyword", "name", "iOS", "ios"),
+        ("host.os.type", "keyword", "name", "BlackBerry", None),
     ],
 )
 def test_what_a_field_needs(field: str, field_type: str, variable_type: str, text: str, expected: object) -> None:
