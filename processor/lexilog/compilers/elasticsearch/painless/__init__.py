@@ -1,0 +1,37 @@
+"""Sources in Painless, Elasticsearch's scripting language: one file per function or family of functions.
+
+A script is put together from the files that it needs, because scripts cannot call each other. Regular expressions in
+them read a bounded number of characters (``script.painless.regex.limit-factor``, 6 times the length of the text), and
+the source of one script may have 65,535 bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["LIMIT", "script"]
+
+# Bytes: the default of ``script.max_size_in_bytes``.
+LIMIT = 65_535
+_HERE = Path(__file__).resolve().parent
+_COMMENT = re.compile(r"^\s*//.*$\n?", re.MULTILINE)
+_INDENT = re.compile(r"^\s+", re.MULTILINE)
+
+
+def script(names: tuple[str, ...], main: str) -> str:
+    """Return the source of a script: functions from files of this folder, then the statements that use them.
+
+    Args:
+        names: of the files, without ``.painless``.
+        main: the statements.
+
+    Raises:
+        ValueError: the source is longer than Elasticsearch takes.
+    """
+    files = [(_HERE / f"{name}.painless").read_text(encoding="utf-8") for name in names]
+    source = "\n".join([*(_INDENT.sub("", _COMMENT.sub("", text)).strip() for text in files), main.strip()])
+    size = len(source.encode())
+    if size > LIMIT:
+        raise ValueError(f"the script of {', '.join(names)} has {size} bytes; Elasticsearch takes {LIMIT}")
+    return source
