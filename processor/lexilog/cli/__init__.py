@@ -12,7 +12,18 @@ from lexilog.errors import LexilogError
 
 __all__ = ["cli", "main"]
 
-_COMMANDS = ("catalog", "config", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve")
+_COMMANDS = (
+    "build",
+    "catalog",
+    "config",
+    "demo",
+    "enrich",
+    "explain",
+    "install",
+    "redpanda-connect",
+    "replay",
+    "serve",
+)
 
 
 class _Commands(click.Group):

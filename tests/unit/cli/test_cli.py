@@ -174,7 +174,7 @@ def test_a_closed_stream_is_a_sentence(closed: str) -> None:
     "command",
     [
         [], ["catalog"], ["config"], ["config", "check"], ["enrich"], ["explain"], ["serve"], ["redpanda-connect"],
-        ["replay"], ["demo"],
+        ["replay"], ["demo"], ["build"], ["install"], ["install", "elasticsearch"],
     ],
 )  # fmt: skip
 def test_help_teaches(command: list[str]) -> None:
@@ -184,7 +184,8 @@ def test_help_teaches(command: list[str]) -> None:
     text = done.stdout.decode()
     assert text.startswith("Usage: lexilog")
     assert command not in (
-        ["config", "check"], ["enrich"], ["serve"], ["redpanda-connect"], ["replay"],
+        ["config", "check"], ["enrich"], ["serve"], ["redpanda-connect"], ["replay"], ["build"],
+        ["install", "elasticsearch"],
     ) or "Examples:" in text  # fmt: skip
 
 
@@ -193,7 +194,9 @@ def test_every_command_is_in_the_readme(checkout: Path) -> None:
     readme = (checkout / "README.md").read_text(encoding="utf-8")
     listed = _run("--help").stdout.decode().partition("Commands:")[2].split("\n")
     commands = [line.split()[0] for line in listed if line.strip()]
-    assert commands == ["catalog", "config", "demo", "enrich", "explain", "redpanda-connect", "replay", "serve"]
+    assert commands == [
+        "build", "catalog", "config", "demo", "enrich", "explain", "install", "redpanda-connect", "replay", "serve",
+    ]  # fmt: skip
     assert [command for command in commands if f"lexilog {command}" not in readme] == []
 
 

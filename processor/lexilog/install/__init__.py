@@ -1,0 +1,1 @@
+"""Brings what the compilers make into a cluster, and takes it out again: plan, diff, apply, remove."""
