@@ -48,6 +48,7 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
         found["log.level"] = match.level.word.lower()
     _add_frame(found, frame)
     _add_values(found, match, plan)
+    _add_device(found)
     _add_ends(found)
     _add_session(found)
     _add_related(found)
@@ -63,6 +64,8 @@ def unknown_fields(record: Record, now: datetime, frame: Frame | None = None) ->
         found["event.id"] = record.id
     if frame is not None and frame.tag is not None:
         found["event.code"] = frame.tag
+    if frame is not None and frame.hostname is not None:
+        found["lexilog.observer"] = frame.hostname
     found["lexilog.match.quality"] = Quality.NONE.value
     return found
 
@@ -145,6 +148,14 @@ def _write(found: dict[str, Any], writers: tuple[Writer, ...], text: str) -> Non
             found[field] = there if value in there else [*there, value]
         else:
             found.setdefault(field, value)
+
+
+def _add_device(found: dict[str, Any]) -> None:
+    """Name the device in one field, however the line names it."""
+    address = found.get("observer.ip", (None,))[0]
+    device = found.get("observer.hostname") or address or found.get("observer.name")
+    if device is not None:
+        found["lexilog.observer"] = device
 
 
 def _add_ends(found: dict[str, Any]) -> None:
