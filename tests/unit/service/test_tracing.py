@@ -45,6 +45,17 @@ NOT_SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
 NOWHERE = "http://127.0.0.1:1"
 
 
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """Wait for the threads that a test leaves behind: an exporter that tries again draws random numbers, which tests
+    that are made up at random must not see."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name in ("lexilog-traces-end", "OtelBatchSpanRecordProcessor"):
+            thread.join(60)
+            assert not thread.is_alive()
+
+
 class Traced:
     """Traces into memory, until they are asked for."""
 
