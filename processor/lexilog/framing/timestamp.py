@@ -77,11 +77,15 @@ def read_stamp(text: str, context: Context) -> datetime | None:
 
 def _without_year(month: int, clocktime: Sequence[str | None], context: Context) -> datetime | None:
     """Choose the year that puts the time closest before now, with two days of grace for a clock that runs ahead."""
-    year = context.now.astimezone(context.zone).year
+    try:
+        latest, year = context.now + _AHEAD, context.now.astimezone(context.zone).year
+    except OverflowError:
+        # The agent's clock stands at the end of time.
+        latest, year = context.now, context.now.year
     # Some years back, because the 29th of February is not in each of them.
     for candidate in range(year + 1, year - 9, -1):
         when = _utc(candidate, month, clocktime, context)
-        if when is not None and when <= context.now + _AHEAD:
+        if when is not None and when <= latest:
             return when
     return None
 

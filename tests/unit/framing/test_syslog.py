@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,13 @@ def test_any_syslog_line(line: str, expected: dict[str, Any] | None) -> None:
 def test_a_value_that_is_a_time(text: str, expected: datetime | None) -> None:
     """The whole value is a time, or it is none."""
     assert read_stamp(text, CONTEXT) == expected
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_a_clock_at_the_end_of_time_costs_no_line(zone: str) -> None:
+    """An agent may state the last moment that there is; a time without a year is read all the same."""
+    context = Context(datetime.max.replace(tzinfo=UTC), zone=ZoneInfo(zone))
+    found = parse_syslog("<30>Aug  3 10:18:44 host program: text", context)
+    assert found is not None
+    assert found.time is not None
+    assert found.time.year == 9999
