@@ -30,14 +30,29 @@ What to know:
   alert.
 - Until the first record is there, ES|QL does not know the data streams, and a rule ends in an error. That passes by
   itself.
-- The window is cut by `@timestamp`, the device's own time: a device whose clock is wrong is not watched. The panel on
-  lag shows it.
+- The window is cut by `event.created`, the time of processing: a device whose clock is wrong is watched as well, and
+  has an alert of its own. Only what came first, down or up, is told by the device's time. So an old file that is read
+  in raises alerts as if it were new: disable the rules meanwhile. The clock's rule alone stays silent then.
+- A tunnel that is down for more than seven days without a further message falls out of the window, and its alert ends
+  as "recovered". So does one of a device that was taken away: nothing says that it is up.
+- A tunnel is known by device and name, so that it may come back from another address. Where many peers share one name
+  (AutoVPN, dial-in), it is up as soon as one of them is. There make a copy of both tunnel rules with
+  `name = CONCAT(lexilog.tunnel.name, " to ", peer)`.
+- The nodes of a cluster that log under names of their own are two devices: what one says is down, the other cannot say
+  to be up. Give them one name, or make a copy with `device = REPLACE(lexilog.observer, "[-_.]?node[01]$", "")`.
 - A laptop that is closed is a dead peer, too. Where users dial in to the same gateways, make a copy of "Tunnel down"
-  that leaves out their addresses or tunnels: `| WHERE tunnel != "dial-in"`.
-- Thresholds and windows are starting points. A rule that you change in Kibana is changed back by the next install;
-  make a copy under a name of your own instead.
-- `not named` stands where a line does not tell its device or peer, `any` where it does not tell the tunnel. Devices
-  without a name are all one to an alert.
+  that leaves out their tunnels or addresses: `| WHERE tunnel != "dial-in"`, `| WHERE NOT tunnel LIKE "any to 10.*"`.
+- Negotiations that fail less than once in three minutes, and logins that are refused less than once in two, raise
+  nothing. Some messages of refused logins name no user: then all of one device are one in "Repeated refused logins";
+  where many people log in there, make a copy with a higher threshold.
+- Thresholds and windows are starting points. Query, name, schedule and tags of a rule are changed back by the next
+  install: make a copy under a name of your own instead. Its actions, its throttling, its runbook and whether it runs
+  are yours. The ids below are those of the default space.
+- A rule reads with the privileges of whoever saved it last, here of the login that installed it: it needs `read` on
+  `logs-lexilog.*-*`. Rules that were installed with an API key stop when the key ends.
+- The integration package has the alerts as templates: make a rule of each in Kibana (9.2 or newer; not tried).
+- `not named` stands where a line does not tell its device, peer or user, `any to` a peer where it does not tell the
+  tunnel. Devices without a name are all one to an alert.
 
 What was tried: each query runs on a real Elasticsearch 8.19 with ES|QL, in the request that Kibana makes of it, on
 records of real lines. The bad story raises it; the good one does not, and nothing does not. What was not: no rule was

@@ -72,7 +72,8 @@ def load_alerts(folder: Path | None = None) -> tuple[Alert, ...]:
     Raises:
         CatalogError: one cannot be read; it says file, line and column.
     """
-    return tuple(_load(path) for path in sorted((folder or asset("dashboards/alerts")).glob("*.yaml")))
+    found = (folder or asset("dashboards/alerts")).glob("*.yaml")
+    return tuple(_load(path) for path in sorted(found, key=lambda path: path.stem))
 
 
 def _load(path: Path) -> Alert:

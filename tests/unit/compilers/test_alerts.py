@@ -48,13 +48,16 @@ def _written(folder: Path, text: str) -> Path:
 
 
 def test_all_that_are_asked_for_are_there() -> None:
-    """The shipped alerts are the five that an admin of gateways wants to be woken by."""
+    """The shipped alerts are those that an admin of gateways wants to be woken by."""
     assert [alert.id for alert in ALERTS] == [
+        "clock-off",
         "daemon-critical",
         "licence-exhausted",
         "logins-refused",
+        "logins-refused-widely",
         "negotiations-failing",
         "tunnel-down",
+        "tunnel-flapping",
     ]
 
 
@@ -108,12 +111,17 @@ def test_a_rule_has_what_kibana_asks_for(source: Source) -> None:
         {"interval": "1m"},
     )
     assert rule["actions"] == []
-    assert (params["searchType"], params["timeField"], params["groupBy"]) == ("esqlQuery", "@timestamp", "row")
-    assert (params["timeWindowSize"], params["timeWindowUnit"]) == (24, "h")
+    assert (params["searchType"], params["timeField"], params["groupBy"]) == ("esqlQuery", "event.created", "row")
+    assert (params["timeWindowSize"], params["timeWindowUnit"]) == (7, "d")
     assert (params["thresholdComparator"], params["threshold"]) == (">", [0])
     assert set(rule) == {
         "id", "name", "rule_type_id", "consumer", "enabled", "schedule", "tags", "params", "actions",
     }  # fmt: skip
+
+
+def test_a_wrong_clock_hides_nothing(source: Source) -> None:
+    """Every rule cuts its window out by the time of processing, never by the device's own."""
+    assert {rule["params"]["timeField"] for rule in kibana.rules(source)} == {"event.created"}
 
 
 def test_a_rule_is_known_as_ours(source: Source) -> None:

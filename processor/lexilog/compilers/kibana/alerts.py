@@ -2,8 +2,9 @@
 
 Names and limits of the parameters are those of Kibana's own schema of that rule type, in elastic/kibana:
 ``stack_alerts/server/rule_types/es_query/rule_type_params.ts``. With ES|QL it takes no threshold but "more than 0
-rows" and needs ``timeField``, by which it cuts the window out itself. ``groupBy: row`` is known to Kibana 8.19, 9.1 and
-newer; the id of an alert is made of the columns behind the last ``STATS … BY``.
+rows" and needs ``timeField``, by which it cuts the window out itself: the time of processing, for a device's clock may
+be wrong. ``groupBy: row`` is known to Kibana 8.19, 9.1 and newer; the id of an alert is made of the columns behind the
+last ``STATS … BY``.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _params(alert: Alert, group_by: str) -> dict[str, Any]:
     return {
         "searchType": "esqlQuery",
         "esqlQuery": {"esql": _explained(alert)},
-        "timeField": "@timestamp",
+        "timeField": "event.created",
         "timeWindowSize": int(alert.window[:-1]),
         "timeWindowUnit": alert.window[-1],
         "thresholdComparator": ">",
