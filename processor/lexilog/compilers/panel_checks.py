@@ -24,6 +24,8 @@ _OF_NUMBERS = ("sum", "average", "percentile")
 _ROWS = {"metric": (0, 1), "time_series": (0, 0), "bar": (1, 1), "pie": (1, 2), "table": (1, 5), "lines": (0, 0)}
 _MEASURES = {"metric": (1, 1), "time_series": (1, 6), "bar": (1, 6), "pie": (1, 1), "table": (1, 12), "lines": (0, 0)}
 _SPLIT = ("time_series", "bar")
+# How many groups Elasticsearch answers at most (search.max_buckets, as it comes).
+_BUCKETS = 65_535
 
 
 def check_dashboard(dashboard: Dashboard, fail: Fail, searches: frozenset[str]) -> None:
@@ -40,6 +42,8 @@ def check_dashboard(dashboard: Dashboard, fail: Fail, searches: frozenset[str]) 
         _check_panel(panel, fail, *path)
         if (panel.kind == "lines") != (panel.search is not None):
             raise fail("search: a panel of kind lines, and no other, names a saved search", *path)
+        if panel.search is not None and panel.time != "device":
+            raise fail("time: a saved search goes by the time of the device", *path, "time")
         if panel.search is not None and panel.search not in searches:
             raise fail(f"search: there is no '{panel.search}'{meant_of(panel.search, searches)}", *path, "search")
 
@@ -77,9 +81,19 @@ def _check_panel(panel: Panel, fail: Fail, *path: str | int) -> None:
         _check_breakdown(row, fail, *path, "rows", index)
     if panel.split is not None:
         _check_breakdown(panel.split, fail, *path, "split")
+    _check_sizes(panel, fail, *path)
     for index, measure in enumerate(panel.measures):
         _check_measure(measure, fail, *path, "measures", index)
     _check_order(panel, labels, fail, *path)
+
+
+def _check_sizes(panel: Panel, fail: Fail, *path: str | int) -> None:
+    level, most = 1, 0
+    for breakdown in panel.breakdowns:
+        level *= len(breakdown.groups) or breakdown.size
+        most += level
+    if most > _BUCKETS:
+        raise fail(f"size: up to {most} groups, and Elasticsearch answers {_BUCKETS} at most", *path)
 
 
 def _check_order(panel: Panel, labels: list[str], fail: Fail, *path: str | int) -> None:

@@ -20,6 +20,7 @@ from lexilog.yaml_document import Document
 __all__ = [
     "COLOURS",
     "DASHBOARDS",
+    "PROCESSED",
     "TIME",
     "Breakdown",
     "Condition",
@@ -42,7 +43,9 @@ __all__ = [
 # Files of dashboards/panels, in the order in which they are shown.
 DASHBOARDS = ("overview", "tunnels", "remote_access", "pipeline_quality")
 
+# The clock of the device, which may be wrong, and that of lexilog.
 TIME = "@timestamp"
+PROCESSED = "event.created"
 
 # Colours of values that mean good or bad, by field; of the palette of Okabe and Ito, which the colour-blind can tell
 # apart.
@@ -59,7 +62,7 @@ COLOURS: Mapping[str, Mapping[str, str]] = {
 
 Kind = Literal["metric", "time_series", "bar", "pie", "table", "lines"]
 Operation = Literal["count", "sum", "average", "min", "max", "unique", "last", "percentile"]
-Unit = Literal["bytes", "nanoseconds"]
+Unit = Literal["bytes", "nanoseconds", "lag"]
 
 
 class Condition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,6 +160,7 @@ class Panel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         sort: heading of the measure by which the top groups are chosen, greatest first; None is the first measure.
         order: how a table shows them.
         search: of ``lines``: id of the saved search.
+        time: whose clock says when a record was: that of the device, or ours at its processing.
     """
 
     id: str
@@ -171,6 +175,12 @@ class Panel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sort: str | None = None
     order: Order | None = None
     search: str | None = None
+    time: Literal["device", "processing"] = "device"
+
+    @property
+    def clock(self) -> str:
+        """The field by which a record is in the time that is looked at."""
+        return TIME if self.time == "device" else PROCESSED
 
     @property
     def sorted_by(self) -> int:
@@ -197,7 +207,7 @@ class Panel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def fields(self) -> frozenset[str]:
         """Every field that it uses; each must be one that can be aggregated."""
         used = {condition.field for condition in self.conditions}
-        used |= {breakdown.field for breakdown in self.breakdowns if breakdown.field}
+        used |= {breakdown.field for breakdown in self.breakdowns if breakdown.field} | {self.clock}
         return frozenset(used | {measure.field for measure in self.measures if measure.field})
 
 
@@ -304,4 +314,6 @@ def unit(name: str) -> Unit | None:
     """Return the unit in which a field counts, where it is neither a mere number nor a text."""
     if name.endswith(".bytes"):
         return "bytes"
-    return "nanoseconds" if name in ("event.duration", "lexilog.lag") else None
+    # Both are in nanoseconds; a lag may be below zero, which only plain seconds show well.
+    units: dict[str, Unit] = {"event.duration": "nanoseconds", "lexilog.lag": "lag"}
+    return units.get(name)

@@ -66,9 +66,44 @@ def test_the_four_dashboards() -> None:
 
 @pytest.mark.parametrize("dashboard", PANELS.dashboards, ids=lambda dashboard: dashboard.id)
 def test_filters(dashboard: Dashboard) -> None:
-    """Each dashboard can be narrowed to a vendor, a device and an impact."""
+    """Each dashboard can be narrowed to a vendor and a device; where tunnels have a last state, to no impact.
+
+    Kept to "down", a tunnel that came back would be shown as down.
+    """
     offered = {control.field for control in dashboard.controls}
-    assert {"observer.vendor", "observer.hostname", "lexilog.impact"} <= offered
+    assert {"observer.vendor", "lexilog.observer"} <= offered
+    assert ("lexilog.impact" in offered) is (dashboard.id != "tunnels")
+
+
+def test_a_device_is_one_field() -> None:
+    """A device counts as one however its lines name it, and a line that no catalogue knows has one too."""
+    used = {field for _, panel in ALL for field in panel.fields}
+    used |= {column for search in PANELS.searches for column in search.columns}
+    used |= {control.field for dashboard in PANELS.dashboards for control in dashboard.controls}
+    assert "lexilog.observer" in used
+    assert not {"observer.hostname", "observer.name", "observer.ip"} & used
+
+
+def test_what_is_wrong_with_a_clock_goes_by_our_own() -> None:
+    """A device whose clock is wrong is seen where lags and silence are shown: those panels go by our clock."""
+    by_ours = {f"{dashboard.id}/{panel.id}" for dashboard, panel in ALL if panel.clock == "event.created"}
+    lags = {_name(pair) for pair in ALL if any(measure.field == "lexilog.lag" for measure in pair[1].measures)}
+    assert by_ours == lags | {"overview/devices", "overview/silent-devices"}
+    assert lags >= {"pipeline-quality/late", "pipeline-quality/lag", "pipeline-quality/lag-by-device"}
+
+
+def test_no_reason_stands_beside_another_tunnel() -> None:
+    """Trouble is told by tunnel: the newest reason is one that was given for the tunnel of its row."""
+    (trouble,) = (panel for _, panel in ALL if panel.id == "trouble-now")
+    assert "lexilog.tunnel.name" in [row.field for row in trouble.rows]
+    assert all("Last reason" not in measure.label for _, panel in ALL for measure in panel.measures)
+
+
+def test_a_share_of_vendors_is_of_all_records() -> None:
+    """What has no vendor, since no catalogue knows it, is a share as well."""
+    shares = [row for _, panel in ALL for row in panel.breakdowns if panel.id in ("volume-by-vendor", "products")]
+    assert len(shares) == 3
+    assert all(row.missing for row in shares)
 
 
 @pytest.mark.parametrize("pair", ALL, ids=_name)
@@ -119,7 +154,7 @@ def test_the_steps_of_a_refused_login_are_all_counted() -> None:
 def test_a_good_one(tmp_path: Path) -> None:
     """The text that the mistakes below are made in is without mistakes."""
     (panel,) = _read(tmp_path, GOOD).panels
-    assert panel.fields == {"observer.hostname"}
+    assert panel.fields == {"observer.hostname", "@timestamp"}
     assert panel.sorted_by == 0
 
 
@@ -169,6 +204,11 @@ MISTAKES = {
     "a text above a number": (
         ("    rows:", "    where: [{field: user.name, above: 1}]\n    rows:"), "10:", "user.name is no number",
     ),
+    "more groups than a node answers": (("hostname}", "hostname, size: 65536}"), "", "up to 65536 groups"),
+    "more groups by the groups within": (
+        ("hostname}", "hostname, size: 300}, {label: U, field: user.name, size: 300}"), "", "up to 90300 groups",
+    ),
+    "a clock of nobody": (("kind: table\n", "kind: table\n    time: local\n"), "9:", "time"),
     "an address that is missing": (
         ("field: observer.hostname", "field: client.ip, missing: true"), "10:", "client.ip is no text",
     ),
@@ -208,9 +248,17 @@ def test_a_panel_of_lines_names_a_saved_search(tmp_path: Path, search: str, said
 def test_the_fields_of_a_panel() -> None:
     """All fields count, wherever they stand in a panel: each is looked up on a real node."""
     phases = next(panel for _, panel in ALL if panel.id == "phases")
-    assert phases.fields == {"event.outcome", "lexilog.ike.phase"}
+    assert phases.fields == {"event.outcome", "lexilog.ike.phase", "@timestamp"}
     state = next(panel for _, panel in ALL if panel.id == "tunnel-state")
-    assert {"event.action", "observer.hostname", "lexilog.remote.ip", "@timestamp"} <= state.fields
+    assert {"event.action", "lexilog.observer", "lexilog.remote.ip", "@timestamp"} <= state.fields
+
+
+def test_lines_go_by_the_time_of_the_device(tmp_path: Path) -> None:
+    """A panel that shows a saved search cannot ask for another clock than the search has."""
+    head = GOOD.partition("    kind:")[0]
+    text = f"{head}    kind: lines\n    time: processing\n    at: {{x: 0, y: 0, w: 48, h: 9}}\n    search: some\n"
+    with pytest.raises(CatalogError, match="a saved search goes by the time of the device"):
+        _read(tmp_path, text)
 
 
 def test_a_column_that_no_record_has(tmp_path: Path) -> None:

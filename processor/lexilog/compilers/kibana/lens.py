@@ -6,16 +6,18 @@ Kibana does not put one of its making in its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lexilog.compilers.kibana.columns import Bucket, buckets, conditions_of, measure_id
 from lexilog.compilers.kibana.kuery import kql
-from lexilog.compilers.panels import COLOURS, TIME, Breakdown, Condition, Measure, Panel, field_type, unit
+from lexilog.compilers.panels import COLOURS, PROCESSED, TIME, Breakdown, Condition, Measure, Panel, field_type, unit
 
-__all__ = ["DATA_VIEW", "LAYER", "lens_attributes", "query"]
+__all__ = ["DATA_VIEW", "DATA_VIEWS", "LAYER", "lens_attributes", "query"]
 
 DATA_VIEW = "lexilog-logs"
+# By the field whose time they go by. No id is part of another.
+DATA_VIEWS: Mapping[str, str] = {TIME: DATA_VIEW, PROCESSED: "lexilog-processing"}
 
 # Every panel has one layer.
 LAYER = "layer"
@@ -37,6 +39,10 @@ _FORMATS: dict[str, dict[str, Any]] = {
         "id": "duration",
         "params": {"decimals": 1, "fromUnit": "nanoseconds", "toUnit": "humanizePrecise", "compact": True},
     },
+    "lag": {
+        "id": "duration",
+        "params": {"decimals": 1, "fromUnit": "nanoseconds", "toUnit": "asSeconds", "compact": True},
+    },
 }
 _VISUALIZATIONS = {
     "metric": "lnsMetric",
@@ -54,14 +60,18 @@ _PAGE = 10
 def lens_attributes(panel: Panel) -> dict[str, Any]:
     """Return the attributes of the visualization that a panel is; any panel but one of kind ``lines``."""
     columns = {bucket.id: _bucket(panel, bucket) for bucket in buckets(panel)}
-    columns |= {measure_id(index): _measure(measure) for index, measure in enumerate(panel.measures)}
+    columns |= {measure_id(index): _measure(measure, panel.clock) for index, measure in enumerate(panel.measures)}
     layer = {"columns": columns, "columnOrder": list(columns), "incompleteColumns": {}, "sampling": 1}
     return {
         "title": panel.title,
         "visualizationType": _VISUALIZATIONS[panel.kind],
         "type": "lens",
         "references": [
-            {"type": "index-pattern", "id": DATA_VIEW, "name": f"indexpattern-datasource-layer-{LAYER}"},
+            {
+                "type": "index-pattern",
+                "id": DATA_VIEWS[panel.clock],
+                "name": f"indexpattern-datasource-layer-{LAYER}",
+            },
         ],
         "state": {
             "visualization": _visualization(panel),
@@ -87,7 +97,7 @@ def _bucket(panel: Panel, bucket: Bucket) -> dict[str, Any]:
             "customLabel": True,
             "dataType": "date",
             "operationType": "date_histogram",
-            "sourceField": TIME,
+            "sourceField": panel.clock,
             "isBucketed": True,
             "scale": "interval",
             "params": {"interval": "auto", "includeEmptyRows": True, "dropPartials": False},
@@ -117,7 +127,7 @@ def _bucket(panel: Panel, bucket: Bucket) -> dict[str, Any]:
     }
 
 
-def _measure(measure: Measure) -> dict[str, Any]:
+def _measure(measure: Measure, clock: str) -> dict[str, Any]:
     kind = _TYPES[field_type(measure.field)] if measure.field and measure.of in ("min", "max", "last") else "number"
     column: dict[str, Any] = {
         "label": measure.label,
@@ -127,18 +137,18 @@ def _measure(measure: Measure) -> dict[str, Any]:
         "sourceField": measure.field or "___records___",
         "isBucketed": False,
         "scale": "ordinal" if measure.of == "last" and kind in ("string", "ip") else "ratio",
-        "params": _parameters(measure),
+        "params": _parameters(measure, clock),
     }
     where = conditions_of(measure)
     return {**column, "filter": query(where)} if where else column
 
 
-def _parameters(measure: Measure) -> dict[str, Any]:
+def _parameters(measure: Measure, clock: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if measure.of in _ZERO:
         found["emptyAsNull"] = False
     if measure.of == "last":
-        found |= {"sortField": TIME, "showArrayValues": False}
+        found |= {"sortField": clock, "showArrayValues": False}
     if measure.percent is not None:
         found["percentile"] = measure.percent
     counted = unit(measure.field) if measure.field and measure.of != "unique" else None

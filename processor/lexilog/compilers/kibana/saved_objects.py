@@ -1,6 +1,6 @@
-"""All that lexilog keeps in Kibana beside its alerts: a data view, saved searches and dashboards.
+"""All that lexilog keeps in Kibana beside its alerts: data views, saved searches and dashboards.
 
-Written as Kibana exports them: NDJSON, the data view first. The migration versions are those of the oldest form that
+Written as Kibana exports them: NDJSON, the data views first. The migration versions are those of the oldest form that
 has all that is used here; Kibana brings an older form up to date when it is imported, and refuses a newer one.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from lexilog.catalog.fields import fields
-from lexilog.compilers.kibana.lens import DATA_VIEW, LAYER, lens_attributes, query
-from lexilog.compilers.panels import TIME, Dashboard, Panel, SavedSearch, load_panels, unit
+from lexilog.compilers.kibana.lens import DATA_VIEW, DATA_VIEWS, LAYER, lens_attributes, query
+from lexilog.compilers.panels import PROCESSED, TIME, Dashboard, Panel, SavedSearch, load_panels, unit
 from lexilog.compilers.source import Files, Source
 
-__all__ = ["DATA_VIEW", "FILE", "files", "saved_objects"]
+__all__ = ["DATA_VIEW", "DATA_VIEWS", "FILE", "files", "saved_objects"]
 
 FILE = "dashboards/kibana/lexilog.ndjson"
 
@@ -37,7 +37,18 @@ _FORMATS: dict[str, dict[str, Any]] = {
             "useShortSuffix": True,
         },
     },
+    "lag": {
+        "id": "duration",
+        "params": {
+            "inputFormat": "nanoseconds",
+            "outputFormat": "asSeconds",
+            "outputPrecision": 1,
+            "useShortSuffix": True,
+            "showSuffix": True,
+        },
+    },
 }
+_NAMES = {TIME: "lexilog", PROCESSED: "lexilog by time of processing"}
 _REFRESH = 60_000
 
 
@@ -48,15 +59,15 @@ def files(source: Source) -> Files:
 
 
 def saved_objects(source: Source) -> list[dict[str, Any]]:
-    """Return the saved objects, each after those that it refers to: data view, saved searches, dashboards.
+    """Return the saved objects, each after those that it refers to: data views, saved searches, dashboards.
 
     Raises:
         CatalogError: a file of dashboards/panels cannot be used.
     """
     panels = load_panels()
     return [
-        _data_view(),
-        *(_search(search) for search in panels.searches),
+        *(_data_view(clock) for clock in DATA_VIEWS),
+        *(_search(search, source.version) for search in panels.searches),
         *(_dashboard(dashboard, source.version) for dashboard in panels.dashboards),
     ]
 
@@ -73,12 +84,12 @@ def _object(kind: str, id_: str, attributes: dict[str, Any], references: list[di
     }
 
 
-def _data_view() -> dict[str, Any]:
+def _data_view(clock: str) -> dict[str, Any]:
     formats = {name: _FORMATS[counted] for name in sorted(fields()) if (counted := unit(name))}
     attributes = {
         "title": _INDICES,
-        "name": "lexilog",
-        "timeFieldName": TIME,
+        "name": _NAMES[clock],
+        "timeFieldName": clock,
         "fieldFormatMap": _text(formats),
         "fieldAttrs": "{}",
         "fields": "[]",
@@ -86,14 +97,14 @@ def _data_view() -> dict[str, Any]:
         "sourceFilters": "[]",
         "typeMeta": "{}",
     }
-    return _object("index-pattern", DATA_VIEW, attributes, [])
+    return _object("index-pattern", DATA_VIEWS[clock], attributes, [])
 
 
-def _search(search: SavedSearch) -> dict[str, Any]:
+def _search(search: SavedSearch, version: str) -> dict[str, Any]:
     source = {"query": query(search.where), "filter": [], "indexRefName": _INDEX}
     attributes = {
         "title": search.title,
-        "description": search.question,
+        "description": _stamped(search.question, version),
         "columns": list(search.columns),
         "sort": [[TIME, "desc"]],
         "grid": {},
@@ -106,7 +117,7 @@ def _search(search: SavedSearch) -> dict[str, Any]:
 def _dashboard(dashboard: Dashboard, version: str) -> dict[str, Any]:
     attributes = {
         "title": dashboard.title,
-        "description": f"{dashboard.question} (lexilog {version})",
+        "description": _stamped(dashboard.question, version),
         "version": 1,
         "timeRestore": True,
         "timeFrom": dashboard.since,
@@ -126,6 +137,11 @@ def _dashboard(dashboard: Dashboard, version: str) -> dict[str, Any]:
         "kibanaSavedObjectMeta": {"searchSourceJSON": _text({"query": query(()), "filter": [_filter()]})},
     }
     return _object("dashboard", _PREFIX + dashboard.id, attributes, list(_references(dashboard)))
+
+
+def _stamped(text: str, version: str) -> str:
+    """Return a description that tells who made the object: `lexilog install` touches no other."""
+    return f"{text} (lexilog {version})"
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -195,7 +211,7 @@ def _references(dashboard: Dashboard) -> Iterable[dict[str, str]]:
             name = f"{panel.id}:panel_{panel.id}"
             yield {"type": "search", "id": _PREFIX + panel.search, "name": name}
         else:
-            yield _reference(f"{panel.id}:indexpattern-datasource-layer-{LAYER}")
+            yield _reference(f"{panel.id}:indexpattern-datasource-layer-{LAYER}", DATA_VIEWS[panel.clock])
     for index in range(len(dashboard.controls)):
         yield _reference(f"controlGroup_{_control_id(index)}:optionsListDataView")
 
@@ -204,8 +220,8 @@ def _control_id(index: int) -> str:
     return f"control-{index}"
 
 
-def _reference(name: str) -> dict[str, str]:
-    return {"type": "index-pattern", "id": DATA_VIEW, "name": name}
+def _reference(name: str, view: str = DATA_VIEW) -> dict[str, str]:
+    return {"type": "index-pattern", "id": view, "name": name}
 
 
 def _text(value: Any) -> str:

@@ -83,7 +83,7 @@ def _condition(condition: Condition) -> dict[str, Any]:
 def _grouping(panel: Panel, bucket: Bucket) -> dict[str, Any]:
     breakdown = bucket.breakdown
     if breakdown is None:
-        return {"auto_date_histogram": {"field": TIME, "buckets": _STEPS}}
+        return {"auto_date_histogram": {"field": panel.clock, "buckets": _STEPS}}
     if breakdown.groups:
         return {"filters": {"filters": {group.label: condition_query(group.where) for group in breakdown.groups}}}
     terms: dict[str, Any] = {"field": breakdown.field, "size": breakdown.size, "order": {_order(panel): "desc"}}
@@ -102,7 +102,7 @@ def _measures(panel: Panel) -> dict[str, Any]:
     """Return the measures; the plain count needs none, since each group has it."""
     found: dict[str, Any] = {}
     for index, measure in enumerate(panel.measures):
-        where, metric = conditions_of(measure), _metric(measure)
+        where, metric = conditions_of(measure), _metric(measure, panel.clock)
         if where:
             inner = {"aggs": {"value": metric}} if metric else {}
             found[measure_id(index)] = {"filter": condition_query(where), **inner}
@@ -111,12 +111,12 @@ def _measures(panel: Panel) -> dict[str, Any]:
     return found
 
 
-def _metric(measure: Measure) -> dict[str, Any] | None:
+def _metric(measure: Measure, clock: str) -> dict[str, Any] | None:
     field = measure.field
     if measure.of == "count":
         return None
     if measure.of == "last":
-        return {"top_hits": {"size": 1, "sort": [{TIME: "desc"}], "_source": False, "docvalue_fields": [field]}}
+        return {"top_hits": {"size": 1, "sort": [{clock: "desc"}], "_source": False, "docvalue_fields": [field]}}
     if measure.of == "percentile":
         return {"percentiles": {"field": field, "percents": [measure.percent]}}
     return {_METRICS[measure.of]: {"field": field}}

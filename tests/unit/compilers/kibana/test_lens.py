@@ -99,6 +99,19 @@ def test_what_adds_up_is_stacked(measure: Measure, series: str) -> None:
     assert (layer["seriesType"], layer["xAccessor"]) == (series, "time")
 
 
+@pytest.mark.parametrize(
+    ("time", "field", "view"),
+    [("device", "@timestamp", "lexilog-logs"), ("processing", "event.created", "lexilog-processing")],
+)
+def test_the_clock_of_a_panel(time: str, field: str, view: str) -> None:
+    """Steps of time, the newest value and the data view, by which Kibana keeps to a time, go by one clock."""
+    measures = (Measure(label="M", of="last", field="lexilog.lag"),)
+    attributes = _attributes(kind="time_series", time=time, measures=measures)
+    columns = attributes["state"]["datasourceStates"]["formBased"]["layers"]["layer"]["columns"]
+    assert columns["time"]["sourceField"] == columns["measure_0"]["params"]["sortField"] == field
+    assert [reference["id"] for reference in attributes["references"]] == [view]
+
+
 def test_a_number_is_named_once() -> None:
     """A single number has the label of its measure, and no title above it; any other panel has its title."""
     for dashboard in saved_objects(load_source())[-4:]:

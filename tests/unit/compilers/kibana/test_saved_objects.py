@@ -13,7 +13,7 @@ from lexilog.catalog.fields import fields
 from lexilog.compilers.build import MAKERS
 from lexilog.compilers.kibana.columns import buckets, conditions_of
 from lexilog.compilers.kibana.kuery import kql
-from lexilog.compilers.kibana.saved_objects import DATA_VIEW, FILE, files, saved_objects
+from lexilog.compilers.kibana.saved_objects import DATA_VIEWS, FILE, files, saved_objects
 from lexilog.compilers.kibana.search import condition_query, search_request
 from lexilog.compilers.panels import load_panels
 from lexilog.compilers.source import Source, load_source
@@ -43,6 +43,7 @@ def test_the_ids_stay() -> None:
     """An import over an older one replaces each object: the ids are fixed."""
     assert [(found["type"], found["id"]) for found in OBJECTS] == [
         ("index-pattern", "lexilog-logs"),
+        ("index-pattern", "lexilog-processing"),
         ("search", "lexilog-trouble"),
         ("search", "lexilog-tunnel-lines"),
         ("search", "lexilog-user-lines"),
@@ -54,6 +55,15 @@ def test_the_ids_stay() -> None:
         ("dashboard", "lexilog-remote-access"),
         ("dashboard", "lexilog-pipeline-quality"),
     ]
+
+
+def test_the_data_views_differ_by_their_clock() -> None:
+    """Both are of the same indices; one is by the time of the device, one by that of processing, under other names."""
+    views = [found["attributes"] for found in OBJECTS if found["type"] == "index-pattern"]
+    assert [view["timeFieldName"] for view in views] == ["@timestamp", "event.created"]
+    assert {view["title"] for view in views} == {"logs-lexilog.*"}
+    assert len({view["name"] for view in views}) == 2
+    assert not any(one != other and one in other for one in DATA_VIEWS.values() for other in DATA_VIEWS.values())
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -77,7 +87,9 @@ def test_a_dashboard_names_what_its_panels_need(dashboard: dict[str, Any]) -> No
             wanted.add(f"{index}:{panel['panelRefName']}")
         else:
             inner = panel["embeddableConfig"]["attributes"]["references"]
-            assert [reference["id"] for reference in inner] == [DATA_VIEW]
+            assert {reference["id"] for reference in inner} <= {*DATA_VIEWS.values()}
+            outer = {reference["name"]: reference["id"] for reference in dashboard["references"]}
+            assert [outer[f"{index}:{reference['name']}"] for reference in inner] == [one["id"] for one in inner]
             wanted |= {f"{index}:{reference['name']}" for reference in inner}
     controls = json.loads(dashboard["attributes"]["controlGroupInput"]["panelsJSON"])
     wanted |= {f"controlGroup_{name}:optionsListDataView" for name in controls}
@@ -181,7 +193,7 @@ def _same_groups(column: dict[str, Any], asked: dict[str, Any]) -> None:
         (by,) = terms["order"]
         assert by.partition(">")[0] in ("_count", parameters["orderBy"]["columnId"])
     else:
-        assert asked["auto_date_histogram"]["field"] == column["sourceField"] == "@timestamp"
+        assert asked["auto_date_histogram"]["field"] == column["sourceField"]
 
 
 def test_good_and_bad_have_their_colours() -> None:
@@ -202,7 +214,8 @@ def test_durations_and_bytes_are_read_as_such() -> None:
     """A duration is in nanoseconds and bytes are bytes, in panels and in Discover alike."""
     formats = json.loads(OBJECTS[0]["attributes"]["fieldFormatMap"])
     assert formats["event.duration"]["params"]["inputFormat"] == "nanoseconds"
-    assert formats["lexilog.lag"]["id"] == "duration"
+    # Below zero, words such as "minutes" would be wrong.
+    assert formats["lexilog.lag"]["params"]["outputFormat"] == "asSeconds"
     assert formats["source.bytes"]["id"] == "bytes"
     layer = LENS["lexilog-remote-access/sessions"]["state"]["datasourceStates"]["formBased"]["layers"]["layer"]
     by_label = {column["label"]: column["params"].get("format", {}) for column in layer["columns"].values()}

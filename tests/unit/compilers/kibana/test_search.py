@@ -91,6 +91,14 @@ def test_time_is_the_innermost() -> None:
     assert split["aggs"]["time"]["auto_date_histogram"]["field"] == "@timestamp"
 
 
+def test_our_own_clock() -> None:
+    """A panel that goes by the time of processing has it in its steps of time and in what is newest."""
+    measures = (Measure(label="M", of="last", field="lexilog.lag"),)
+    steps = search_request(_panel(kind="time_series", time="processing", measures=measures))["aggs"]["time"]
+    assert steps["auto_date_histogram"]["field"] == "event.created"
+    assert steps["aggs"]["measure_0"]["aggs"]["value"]["top_hits"]["sort"] == [{"event.created": "desc"}]
+
+
 def test_the_rows_of_an_answer() -> None:
     """The rows hold each group by its key and each measure by its heading; what has no value is None."""
     panel = _panel(
