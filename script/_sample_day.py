@@ -42,6 +42,7 @@ _CLAVISTER = (
 )
 _MOCANA = "{mocana} gw1 Mocana: [AAA], SubCls:ACCT, EID: 1200000001, Type: Acct, Sev:Informational, {text}"
 _UNNAMED = "{mocana} gw1 Mocana: [CFM], SubCls:999, EID: 0, Type: General, Sev:Major, a message that nobody documents"
+_DOUBTFUL = '<134>[{clavister}] EFW: IKE: prio=1 rev=1 message="Released address." ip=192.0.2.51'
 _SSH = "<38>1 {iso} srx1 sshd 3301 - - Accepted publickey for admin from 192.0.2.77 port 50022"
 _SITES = {
     "branch-berlin": "198.51.100.7",
@@ -193,3 +194,12 @@ class _Day(NamedTuple):
             yield minutes, _SSH.format(**times)
             minutes, times = self._at(0, 1440)
             yield minutes, _UNNAMED.format(**times)
+        for _ in range(7):
+            minutes, times = self._at(0, 1440)
+            yield minutes, _DOUBTFUL.format(**times)
+            yield self._junos((0, 1440), 29, "KMD_VPN_PATH_CHANGED", "VPN warehouse has another path")
+        for _ in range(4):
+            yield self._junos((0, 1440), 37, "DYNAMIC_VPN_AUTH_OK", "", data=f'[{_SD} type="User" user', device="srx2")
+        for user in ("ren\udce9", "j\udcfcrgen"):
+            data, text = f'[{_SD} type="user" username="{user}"]', f"user {user} is invalid"
+            yield self._junos((0, 1440), 35, "DYNAMIC_VPN_AUTH_INVALID", text, data=data, device="srx2")

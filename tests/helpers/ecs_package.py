@@ -15,10 +15,11 @@ import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-__all__ = ["VERSION", "Unavailable", "ecs_flat", "reduced"]
+from downloads import Unavailable, cache_folder
+
+__all__ = ["VERSION", "ecs_flat", "reduced"]
 
 VERSION = "9.4.0"
 # As `npm view @elastic/ecs@9.4.0 dist.integrity` tells it.
@@ -31,10 +32,6 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-
-
-class Unavailable(Exception):  # noqa: N818 (it is a reason to skip)
-    """The package cannot be had here; the text says why."""
 
 
 def ecs_flat() -> dict[str, dict[str, Any]]:
@@ -82,7 +79,7 @@ def _as_json(token: re.Match[str]) -> str:
 
 
 def _package() -> bytes:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lexilog-tests" / f"ecs-{VERSION}.tgz"
+    cache = cache_folder("lexilog-tests") / f"ecs-{VERSION}.tgz"
     if cache.exists() and _is_whole(data := cache.read_bytes()):
         return data
     try:

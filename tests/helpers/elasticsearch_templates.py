@@ -12,7 +12,7 @@ from lexilog.compilers.elasticsearch.objects import ClusterObject
 from lexilog.compilers.elasticsearch.templates import Lifecycle, templates
 from lexilog.compilers.source import Source, load_source
 
-__all__ = ["fitting", "golden", "install", "leaves", "write"]
+__all__ = ["fitting", "golden", "install", "leaves", "mappings", "write"]
 
 _PATHS = {
     "component_template": "/_component_template",
@@ -48,6 +48,15 @@ def fitting(made: tuple[ClusterObject, ...]) -> Iterator[ClusterObject]:
     for one in made:
         if one.kind != "lifecycle_policy":
             yield one._replace(body=_without_ilm(_mapped_down(one.body)))
+
+
+def mappings(source: Source | None = None) -> dict[str, Any]:
+    """Return the mappings of the templates as one, with the types that the node of the flavour es9 has."""
+    whole: dict[str, Any] = {"properties": {}}
+    for made in fitting(templates(source or load_source(), lifecycle=None)):
+        found = made.body["template"].get("mappings", {}) if made.kind == "component_template" else {}
+        whole |= {**found, "properties": whole["properties"] | found.get("properties", {})}
+    return whole
 
 
 def _mapped_down(value: Any) -> Any:
