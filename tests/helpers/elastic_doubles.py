@@ -1,4 +1,4 @@
-"""Doubles of Elasticsearch and Kibana, as far as an installation asks them anything; both keep what they are given."""
+"""A double of Elasticsearch, as far as an installation asks it anything, and what serves it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_bytes
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import unquote
 
-__all__ = ["Answer", "ElasticsearchDouble", "KibanaDouble", "serving"]
+__all__ = ["Answer", "Double", "ElasticsearchDouble", "serving"]
 
 # Status, and a body: JSON, or text as it is.
 Answer = tuple[int, Any]
 
 
-class _Double:
+class Double:
     """Answers requests one at a time.
 
     Attributes:
@@ -64,7 +62,7 @@ class _Double:
         raise NotImplementedError
 
 
-class ElasticsearchDouble(_Double):
+class ElasticsearchDouble(Double):
     """A double of a cluster: keeps templates, pipelines and policies, and gives them back as Elasticsearch 9.4 does.
 
     It does not look into what it is given: no template is checked, no clash refused, nothing is in use.
@@ -74,6 +72,7 @@ class ElasticsearchDouble(_Double):
         objects: by path of the API and name.
         missing: privileges that everybody lacks.
         streams: names of data streams.
+        lifecycles: of data streams, by name; None where it has no such API.
     """
 
     headers: ClassVar[dict[str, str]] = {"X-Elastic-Product": "Elasticsearch"}
@@ -84,6 +83,7 @@ class ElasticsearchDouble(_Double):
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.missing: set[str] = set()
         self.streams: list[str] = []
+        self.lifecycles: dict[str, Any] | None = None
 
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> Answer:
         if path == "/":
@@ -103,6 +103,8 @@ class ElasticsearchDouble(_Double):
             }
         if path.startswith("/_resolve/index/"):
             return 200, {"indices": [], "aliases": [], "data_streams": [{"name": name} for name in self.streams]}
+        if path.endswith("/_lifecycle"):
+            return self._lifecycle(method, path.split("/")[2], body)
         if "/_rollover" in path:
             return 200, {"acknowledged": True, "lazy": True}
         kind, _, name = path.rpartition("/")
@@ -119,6 +121,16 @@ class ElasticsearchDouble(_Double):
             return status, {f"{single}s": [{"name": key, single: one} for key, one in found.items()]}
         return status, found
 
+    def _lifecycle(self, method: str, name: str, body: bytes) -> Answer:
+        if self.lifecycles is None:
+            return 400, {"error": f"no handler found for uri [/{name}] and method [{method}]"}
+        if method == "PUT":
+            self.lifecycles[name] = json.loads(body)
+            return 200, {"acknowledged": True}
+        found = self.lifecycles
+        streams = [{"name": one, **({"lifecycle": found[one]} if one in found else {})} for one in self.streams]
+        return 200, {"data_streams": streams}
+
 
 def _dates(kind: str) -> dict[str, Any]:
     if kind == "/_ilm/policy":
@@ -126,94 +138,8 @@ def _dates(kind: str) -> dict[str, Any]:
     return {"created_date_millis": 1_768_478_400_000, "modified_date_millis": 1_768_478_400_000}
 
 
-class KibanaDouble(_Double):
-    """A double of Kibana, made from its documentation alone: keeps saved objects and alert rules.
-
-    It imports one file in a multipart form, exports all that is asked for or nothing, adds what Kibana adds, and
-    refuses what lacks the header kbn-xsrf. It checks no reference and no content, and migrates nothing.
-
-    Attributes:
-        version: what it says of itself.
-        saved: objects by type and id, of the space in the path.
-        rules: by id.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.version = "9.4.3"
-        self.saved: dict[tuple[str, str], dict[str, Any]] = {}
-        self.rules: dict[str, dict[str, Any]] = {}
-
-    def answer(self, method: str, path: str, headers: Any, body: bytes) -> Answer:
-        if method != "GET" and not headers.get("kbn-xsrf"):
-            return 400, {
-                "statusCode": 400,
-                "error": "Bad Request",
-                "message": "Request must contain a kbn-xsrf header.",
-            }
-        if path == "/api/status":
-            return 200, {"version": {"number": self.version, "build_flavor": "traditional"}}
-        path = path[path.index("/api/") :] if "/api/" in path else path
-        if path.startswith("/api/alerting/rule/"):
-            return self._rule(method, unquote(path.rpartition("/")[2]), body)
-        if path == "/api/saved_objects/_export":
-            return self._export(json.loads(body))
-        if path == "/api/saved_objects/_import?overwrite=true":
-            return self._import(headers, body)
-        if method == "DELETE" and path.startswith("/api/saved_objects/"):
-            type_, id_ = path.split("/")[3:]
-            return (
-                (200, {}) if self.saved.pop((type_, id_), None) else (404, {"statusCode": 404, "message": "Not Found"})
-            )
-        return 404, {"statusCode": 404, "error": "Not Found", "message": "Not Found"}
-
-    def _export(self, asked: dict[str, Any]) -> Answer:
-        keys = [(one["type"], one["id"]) for one in asked["objects"]]
-        missing = [key for key in keys if key not in self.saved]
-        if missing:
-            gone = {"statusCode": 404, "error": "Not Found", "message": "Saved object not found"}
-            objects = [{"type": key[0], "id": key[1], "error": gone} for key in missing]
-            told = {
-                "statusCode": 400,
-                "message": "Error fetching objects to export",
-                "attributes": {"objects": objects},
-            }
-            return 400, told
-        return 200, "\n".join(json.dumps(self.saved[key]) for key in keys)
-
-    def _import(self, headers: Any, body: bytes) -> Answer:
-        head = f"Content-Type: {headers['content-type']}\r\n\r\n".encode()
-        (part,) = message_from_bytes(head + body).get_payload()
-        assert part.get_param("name", header="content-disposition") == "file"
-        assert part.get_filename().endswith(".ndjson")
-        lines = [json.loads(line) for line in part.get_payload(decode=True).splitlines() if line.strip()]
-        for one in lines:
-            added = {"managed": False, "updated_at": "2026-01-15T12:00:00.000Z", "version": "WzEsMV0="}
-            attributes = {**one["attributes"], "timeRestore": one["attributes"].get("timeRestore", False)}
-            self.saved[one["type"], one["id"]] = {**one, **added, "attributes": attributes}
-        return 200, {"success": True, "successCount": len(lines)}
-
-    def _rule(self, method: str, id_: str, body: bytes) -> Answer:
-        there = self.rules.get(id_)
-        if method == "POST":
-            assert there is None
-            self.rules[id_] = {"id": id_, "revision": 0, "actions": [], **json.loads(body)}
-            return 200, self.rules[id_]
-        if there is None:
-            return 404, {"statusCode": 404, "error": "Not Found", "message": f"Saved object [alert/{id_}] not found"}
-        if method == "PUT":
-            changed = json.loads(body)
-            assert not {"rule_type_id", "consumer", "enabled", "id"} & changed.keys()
-            assert not any("connector_type_id" in one for one in changed["actions"])
-            self.rules[id_] = {**there, **changed, "revision": there["revision"] + 1}
-        elif method == "DELETE":
-            del self.rules[id_]
-            return 204, ""
-        return 200, self.rules[id_]
-
-
 @contextmanager
-def serving(double: _Double) -> Iterator[None]:
+def serving(double: Double) -> Iterator[None]:
     """Let a double serve on a free port."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -24,7 +24,7 @@ IMPACT_STYLES = {"down": "bold red", "security": "bold magenta", "degraded": "ye
 @cache
 def console() -> Console:
     """Return a console that breaks no line where nobody looks, and takes no text for markup."""
-    return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, markup=False, soft_wrap=sys.stdout is None or not sys.stdout.isatty())
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

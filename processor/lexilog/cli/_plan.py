@@ -10,6 +10,7 @@ from rich.text import Text
 from lexilog.cli._output import console
 from lexilog.install.kibana import RULE
 from lexilog.install.plan import KINDS, Action, Step
+from lexilog.install.streams import LIFECYCLE, ROLLOVER
 
 __all__ = ["show_line", "show_plan", "title"]
 
@@ -20,7 +21,14 @@ _SIGNS = {
     "remove": ("-", "red"),
     "keep": (".", "dim"),
 }
-_TITLES = {**KINDS, RULE: "alert rule", "index-pattern": "data view", "search": "saved search"}
+_TITLES = {
+    **KINDS,
+    LIFECYCLE: "lifecycle of data stream",
+    ROLLOVER: "data stream",
+    RULE: "alert rule",
+    "index-pattern": "data view",
+    "search": "saved search",
+}
 _SAID: dict[Action, str] = {
     "create": "to create",
     "change": "to change",

@@ -54,7 +54,7 @@ def build(catalogs: tuple[Path, ...], output: Path | None, *, check: bool) -> No
     for path in changed:
         _write(top / path, made[path])
     for path in stale:
-        _remove(top / path)
+        _remove(top, path)
     print(f"{len(made)} files, {len(changed)} written, {len(stale)} removed", file=sys.stderr)
 
 
@@ -81,6 +81,9 @@ def _content(path: Path) -> bytes | None:
 def _stale(top: Path, made: Files) -> Iterator[str]:
     """Yield the files in the folders of what is made that are not made."""
     for folder in GENERATED:
+        # Behind a link is somebody else's folder.
+        if (top / folder).resolve() != top.resolve() / folder:
+            continue
         for path in sorted((top / folder).rglob("*")):
             name = path.relative_to(top).as_posix()
             if path.is_file() and name not in made:
@@ -95,8 +98,14 @@ def _write(path: Path, content: bytes) -> None:
     write_file(path, content)
 
 
-def _remove(path: Path) -> None:
+def _remove(top: Path, name: str) -> None:
+    """Remove a file, and the folders that it leaves empty."""
+    path = top / name
     try:
         path.unlink()
+        for folder in path.relative_to(top).parents:
+            if folder.as_posix() in (*GENERATED, ".") or any((top / folder).iterdir()):
+                return
+            (top / folder).rmdir()
     except OSError as error:
         raise LexilogError(f"{path}: cannot be removed: {error.strerror}") from error

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from lexilog.cli._install import Installation, Options
+from lexilog.cli._install import has_terminal, run
 from lexilog.cli._options import catalog_option
 from lexilog.compilers.source import load_source
 from lexilog.errors import SettingsError
 from lexilog.install.access import Access, address_of_cloud
 from lexilog.install.elasticsearch import Cluster
+from lexilog.install.installation import Choice, Installation
 from lexilog.install.kibana import Kibana
 from lexilog.service.settings.placeholders import Placeholders
 
@@ -39,7 +40,7 @@ def _secret(_context: click.Context, parameter: click.Parameter, value: str | No
         value = Placeholders(Path()).fill(value, (), fail)
     except SettingsError as error:
         raise click.BadParameter(str(error)) from error
-    if not value or not value.isprintable():
+    if not value or not value.isprintable() or (parameter.name == "api_key" and not value.isascii()):
         raise click.BadParameter("is empty, or has a line break or another character that cannot be sent")
     return value
 
@@ -67,6 +68,7 @@ def _secret(_context: click.Context, parameter: click.Parameter, value: str | No
     metavar="FILE",
     help="Certificates of the authorities to trust, PEM; default: those of the system.",
 )
+@click.option("--allow-http", is_flag=True, help="Send the login over http:// too, which others on the way can read.")
 @click.option("--pipeline", is_flag=True, help="Also the ingest pipeline, and the template of logs-lexilog.raw-*.")
 @click.option(
     "--dsl", "lifecycle", flag_value="dsl", default=None, help="Data stream lifecycle: the default at the first run."
@@ -104,25 +106,25 @@ def elasticsearch(**options: Any) -> None:
           --kibana-url https://kibana.example:5601 --alerts
       lexilog install elasticsearch --url https://es1.example:9200 --user elastic --remove
     """
-    names = ("url", "cloud_id", "api_key", "user", "password", "ca")
-    url, access = _access(**{name: options.pop(name) for name in names})
-    source = load_source(options.pop("catalogs"))
-    chosen = Options(**options)
-    _check_usage(chosen)
-    if access.ca is not None and not any((one or "").startswith("https:") for one in (url, chosen.kibana_url)):
+    kibana_url, space = options.pop("kibana_url"), options.pop("kibana_space")
+    dry_run, yes = options.pop("dry_run"), options.pop("yes")
+    paths = options.pop("catalogs")
+    choice = Choice(**{name: options.pop(name) for name in Choice._fields})
+    _check_usage(choice, kibana_url, space)
+    url, access = _access(**options)
+    urls = [one for one in (url, kibana_url) if one is not None]
+    if access.ca is not None and all(one.lower().startswith("http:") for one in urls):
         raise click.UsageError("--ca is for https, and no URL is")
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster(url, access))
-        kibana = None
-        if chosen.kibana_url is not None:
-            kibana = stack.enter_context(Kibana(chosen.kibana_url, chosen.kibana_space, access))
-        sys.exit(Installation(source, chosen, cluster, kibana).run())
+        kibana = stack.enter_context(Kibana(kibana_url, space, access)) if kibana_url is not None else None
+        sys.exit(run(Installation(load_source(paths), choice, cluster, kibana), dry_run=dry_run, yes=yes))
 
 
-def _check_usage(chosen: Options) -> None:
-    if chosen.kibana_url is None and (chosen.alerts or chosen.kibana_space):
+def _check_usage(choice: Choice, kibana_url: str | None, space: str | None) -> None:
+    if kibana_url is None and (choice.alerts or space):
         raise click.UsageError("--alerts and --kibana-space need --kibana-url")
-    if chosen.remove and (chosen.pipeline or chosen.lifecycle or chosen.rollover):
+    if choice.remove and (choice.pipeline or choice.lifecycle or choice.rollover):
         raise click.UsageError("--remove takes all of it back: leave out what is to be installed, and --rollover")
 
 
@@ -134,6 +136,7 @@ def _access(
     user: str | None,
     password: str | None,
     ca: Path | None,
+    allow_http: bool,
 ) -> tuple[str, Access]:
     """Return the URL of the cluster, and who asks."""
     if (url is None) == (cloud_id is None):
@@ -142,12 +145,14 @@ def _access(
         raise click.UsageError("give one of --api-key and --user")
     if password is not None and user is None:
         raise click.UsageError("--password needs --user")
+    if user is not None and ":" in user:
+        raise click.UsageError("--user has a colon, which no user name can have; the password goes into --password")
     if user is not None and password is None:
-        if not sys.stdin.isatty():
+        if not has_terminal():
             raise click.UsageError("--user needs --password where there is no terminal to ask on")
         password = click.prompt(f"Password of {user}", hide_input=True, err=True)
     login = None if user is None or password is None else (user, password)
-    return url or address_of_cloud(cloud_id or ""), Access(_encoded(api_key), login, ca)
+    return url or address_of_cloud(cloud_id or ""), Access(_encoded(api_key), login, ca, allow_http)
 
 
 def _encoded(api_key: str | None) -> str | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import ipaddress
 import logging
 import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from elastic_transport import ConnectionTimeout, NodeConfig, SerializationError, TransportError
@@ -22,6 +24,7 @@ from lexilog.errors import LexilogError
 __all__ = [
     "TIMEOUT",
     "Access",
+    "Closing",
     "RefusedError",
     "address_of_cloud",
     "check_version",
@@ -72,6 +75,27 @@ class RefusedError(LexilogError):
         """Whether the cluster has no such API."""
         return self.status in (400, 404, 405, 410) and _ABSENT.search(str(self)) is not None
 
+    @property
+    def is_general(self) -> bool:
+        """Whether other requests will fare no better: it is not about the object that was asked for."""
+        return self.status in (401, 403, 429) or self.status >= 500
+
+
+class Closing:
+    """A connection that is closed at the end of a context."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it."""
+        raise NotImplementedError
+
 
 class Access(NamedTuple):
     """Who asks, and whom to trust.
@@ -80,11 +104,13 @@ class Access(NamedTuple):
         api_key: as Elasticsearch gives it out, encoded (Base64); None to log in otherwise.
         login: user and password; None for none.
         ca: file of certificates of authorities, in PEM; None for those of the system.
+        allow_http: whether the login may leave this machine without TLS.
     """
 
     api_key: str | None = None
     login: tuple[str, str] | None = None
     ca: Path | None = None
+    allow_http: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -107,9 +133,10 @@ class Access(NamedTuple):
             yield from (self._basic, self.login[1])
 
     def hide(self, text: str) -> str:
-        """Return a server's words, cut to size, without any secret that they repeat."""
+        """Return a server's words, cut to size, without any secret that they repeat and what a terminal would do."""
         for secret in self._secrets():
             text = text.replace(secret, "***")
+        text = "".join(one if one.isprintable() or one == "\n" else " " for one in text)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
@@ -146,17 +173,18 @@ def node(option: str, url: str, access: Access) -> NodeConfig:
     Raises:
         LexilogError: the URL or the certificates cannot be used.
     """
+    if "@" in url:
+        raise LexilogError(f"{option}: holds a user name or password; give these with --user or --api-key")
     try:
         parts = urlsplit(url)
-        has_login, usable = "@" in parts.netloc, parts.scheme in ("http", "https") and bool(parts.hostname)
-        if parts.query or parts.fragment or parts.port == 0:
-            usable = False
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        has_login, usable = "@" in url, False
-    if has_login:
-        raise LexilogError(f"{option}: holds a user name or password; give these with --user or --api-key")
-    if not usable:
+        usable = False
+    if not usable or parts.query or parts.fragment:
         raise LexilogError(f"{option}: '{url}' is no URL of a server, such as https://es1.example:9200")
+    if parts.scheme == "http" and access.headers and not access.allow_http and not _is_here(parts.hostname or ""):
+        told = "would send the login where others can read it: use https://, or --allow-http in a network of your own"
+        raise LexilogError(f"{option}: {url} {told}")
     found = url_to_node_config(url, use_default_ports_for_scheme=True)
     if found.scheme == "http":
         return found
@@ -166,6 +194,14 @@ def node(option: str, url: str, access: Access) -> NodeConfig:
         words = getattr(error, "strerror", None) or str(error)
         raise LexilogError(f"--ca {access.ca}: cannot be read as PEM certificates: {words}") from error
     return dataclasses.replace(found, ssl_context=context)
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_version(product: str, number: str, url: str) -> None:

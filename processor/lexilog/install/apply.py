@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from lexilog.errors import LexilogError
 from lexilog.install.access import RefusedError
-from lexilog.install.plan import Step
+from lexilog.install.plan import KINDS, Step
 
 __all__ = ["Target", "apply"]
 
@@ -26,7 +25,7 @@ def apply(steps: Sequence[Step], target: Target, done: Callable[[Step], None]) -
     """Do the steps in their order; return what could not be removed, and why.
 
     What cannot be made ends it, and what was made before stands by itself. What cannot be removed, as it is in use,
-    stays, and the rest is still tried.
+    stays with all that it stands on, and the rest is still tried.
 
     Args:
         steps: of a plan.
@@ -34,21 +33,32 @@ def apply(steps: Sequence[Step], target: Target, done: Callable[[Step], None]) -
         done: is told each step that was done.
 
     Raises:
-        LexilogError: an object could not be made; the text says how far it came.
+        LexilogError: an object could not be made, or nothing can be removed at all.
     """
-    work = [step for step in steps if step.is_work]
     kept = []
-    for number, step in enumerate(work):
-        try:
-            if step.action == "remove":
-                target.delete(step.kind, step.name)
-            else:
-                target.put(step.kind, step.name, step.body)
-        except LexilogError as error:
-            if step.action != "remove" or not isinstance(error, RefusedError):
-                how_far = f"{number} of {len(work)} steps are done, what is there works; mend it and run this again"
-                raise LexilogError(f"{error}\n{how_far}") from error
-            kept.append(str(error))
+    users: dict[tuple[str, str], str] = {}
+    for step in (step for step in steps if step.is_work):
+        who = f"{KINDS.get(step.kind, step.kind)} {step.name}"
+        if user := users.get((step.kind, step.name)):
+            kept.append(f"{who}: used by {user}, which stays")
+        elif (refusal := _do(step, target)) is not None:
+            kept.append(refusal)
         else:
             done(step)
+            continue
+        users |= dict.fromkeys(step.stands_on, who)
     return kept
+
+
+def _do(step: Step, target: Target) -> str | None:
+    """Do a step; return why an object that is to be removed has to stay."""
+    if step.action != "remove":
+        target.put(step.kind, step.name, step.body)
+        return None
+    try:
+        target.delete(step.kind, step.name)
+    except RefusedError as error:
+        if error.is_general:
+            raise
+        return str(error)
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from lexilog.compilers.elasticsearch.objects import ClusterObject
 
-__all__ = ["clashes", "meet"]
+__all__ = ["clashes", "meet", "patterns"]
 
 _Templates = Mapping[str, Mapping[str, Any]]
 
@@ -26,10 +26,10 @@ def clashes(ours: Iterable[ClusterObject], others: _Templates) -> tuple[list[str
     """
     problems, notes = [], []
     for template in ours:
-        priority, patterns = template.body.get("priority", 0), template.body["index_patterns"]
+        priority, claimed = template.body.get("priority", 0), patterns(template.body)
         for name, other in sorted(others.items()):
-            theirs, rank = _patterns(other), other.get("priority", 0)
-            pairs = [(mine, one) for mine in patterns for one in theirs if meet(mine, one)]
+            theirs, rank = patterns(other), other.get("priority", 0)
+            pairs = [(mine, one) for mine in claimed for one in theirs if meet(mine, one)]
             if not pairs or rank < priority:
                 continue
             who = f"index template '{name}' (priority {rank}, {', '.join(theirs)})"
@@ -47,7 +47,8 @@ def clashes(ours: Iterable[ClusterObject], others: _Templates) -> tuple[list[str
     return problems, notes
 
 
-def _patterns(template: Mapping[str, Any]) -> Sequence[str]:
+def patterns(template: Mapping[str, Any]) -> Sequence[str]:
+    """Return the patterns of an index template."""
     found = template.get("index_patterns", [])
     return [found] if isinstance(found, str) else found
 

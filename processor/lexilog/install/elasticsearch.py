@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 from warnings import catch_warnings, simplefilter
@@ -15,10 +14,12 @@ from warnings import catch_warnings, simplefilter
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
+from lexilog.compilers.elasticsearch.templates import DATA_STREAMS
 from lexilog.errors import LexilogError
 from lexilog.install.access import (
     TIMEOUT,
     Access,
+    Closing,
     RefusedError,
     check_version,
     node,
@@ -27,11 +28,10 @@ from lexilog.install.access import (
     unreachable,
 )
 from lexilog.install.plan import KINDS, is_ours
+from lexilog.install.streams import LIFECYCLE, ROLLOVER
 
-__all__ = ["STREAMS", "Cluster"]
+__all__ = ["Cluster"]
 
-# The data streams that the templates are for.
-STREAMS = "logs-lexilog.*-*"
 _NAMES = "lexilog*"
 _PATHS = {
     "lifecycle_policy": "/_ilm/policy/",
@@ -44,7 +44,7 @@ _MEDIA = "application/vnd.elasticsearch+json; compatible-with=8"
 _HEADERS = {"accept": _MEDIA, "content-type": _MEDIA}
 
 
-class Cluster:
+class Cluster(Closing):
     """A cluster, and what lexilog may ask of it. To be closed, or used as a context.
 
     Args:
@@ -74,12 +74,8 @@ class Cluster:
             retry_on_timeout=False,
         )
 
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
     def check(self) -> str:
@@ -110,7 +106,7 @@ class Cluster:
             LexilogError: some are missing; it names them.
         """
         # An entry that asks for no privilege is refused.
-        index = [{"names": [STREAMS], "privileges": list(streams)}] if streams else []
+        index = [{"names": [DATA_STREAMS], "privileges": list(streams)}] if streams else []
         body = {"cluster": list(cluster), "index": index}
         try:
             answer = self._ask("POST", "/_security/user/_has_privileges", body)
@@ -118,12 +114,30 @@ class Cluster:
             if error.is_absent:
                 return
             raise
-        missing = [f"cluster privilege {name}" for name, has in answer["cluster"].items() if not has]
-        missing += [f"{name} on {STREAMS}" for name, has in answer["index"].get(STREAMS, {}).items() if not has]
+        missing = [f"cluster privilege {name}" for name, has in answer.get("cluster", {}).items() if not has]
+        missing += [
+            f"{name} on {DATA_STREAMS}"
+            for name, has in answer.get("index", {}).get(DATA_STREAMS, {}).items()
+            if not has
+        ]
         if missing:
             who = f"user '{answer['username']}'" if answer.get("username") else "these credentials"
             told = f"{who} may not do this; missing: {', '.join(missing)}"
             raise LexilogError(f"{self.url}: {told}; docs/elasticsearch.md has the whole role")
+
+    def check_ilm(self) -> None:
+        """See that the cluster has ILM.
+
+        Raises:
+            LexilogError: it has none.
+        """
+        try:
+            self._ask("GET", _PATHS["lifecycle_policy"] + _NAMES)
+        except RefusedError as error:
+            if error.is_absent:
+                raise LexilogError(f"{self.url}: has no ILM; use --dsl or --no-lifecycle") from error
+            if error.status != 404:
+                raise
 
     def read(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """Return what there is under names that lexilog uses, whoever has made it, by kind and name."""
@@ -133,14 +147,14 @@ class Cluster:
         """Return the templates and pipelines that others have made, by kind and name."""
         kinds = ("index_template", "component_template", "ingest_pipeline")
         found = {(kind, name): body for kind in kinds for name, body in self._read(kind, "*").items()}
-        return {key: body for key, body in found.items() if not is_ours(key[0], body)}
+        return {key: body for key, body in found.items() if not is_ours(*key, body)}
 
     def foreign_templates(self) -> dict[str, Mapping[str, Any]]:
         """Return the index templates that others have made, by name."""
         return {
             name: body
             for name, body in self._read("index_template", "*").items()
-            if not is_ours("index_template", body)
+            if not is_ours("index_template", name, body)
         }
 
     def _read(self, kind: str, names: str) -> dict[str, Mapping[str, Any]]:
@@ -156,12 +170,17 @@ class Cluster:
         return dict(answer)
 
     def put(self, kind: str, name: str, body: Mapping[str, Any]) -> None:
-        """Create or change an object.
+        """Create or change an object, or a data stream.
 
         Raises:
             LexilogError: the cluster does not take it.
         """
-        self._ask("PUT", _PATHS[kind] + quote(name, safe="@"), body)
+        if kind == ROLLOVER:
+            self._change("POST", f"/{quote(name)}/_rollover?lazy=true")
+        elif kind == LIFECYCLE:
+            self._change("PUT", f"/_data_stream/{quote(name)}/_lifecycle", body)
+        else:
+            self._change("PUT", _PATHS[kind] + quote(name, safe="@"), body)
 
     def delete(self, kind: str, name: str) -> None:
         """Remove an object; it is none's fault if it is gone already.
@@ -170,18 +189,28 @@ class Cluster:
             LexilogError: the cluster does not let go of it.
         """
         try:
-            self._ask("DELETE", _PATHS[kind] + quote(name, safe="@"))
+            self._change("DELETE", _PATHS[kind] + quote(name, safe="@"))
         except RefusedError as error:
             if error.status != 404:
                 raise
 
     def streams(self) -> list[str]:
-        """Return the names of the data streams that our templates are for and that are there."""
-        return [one["name"] for one in self._ask("GET", f"/_resolve/index/{STREAMS}")["data_streams"]]
+        """Return the names of the data streams that are there and that our templates could be for."""
+        return [one["name"] for one in self._ask("GET", f"/_resolve/index/{DATA_STREAMS}")["data_streams"]]
 
-    def roll_over(self, stream: str) -> None:
-        """Let a data stream begin a new index with the next document that it gets."""
-        self._ask("POST", f"/{quote(stream)}/_rollover?lazy=true")
+    def without_lifecycle(self) -> set[str]:
+        """Return the names of those of the data streams that have no lifecycle; empty where nobody can say."""
+        try:
+            answer = self._ask("GET", f"/_data_stream/{DATA_STREAMS}/_lifecycle")
+        except RefusedError as error:
+            if error.is_absent or error.status in (403, 404):
+                return set()
+            raise
+        return {one["name"] for one in answer["data_streams"] if not one.get("lifecycle")}
+
+    def _change(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        if self._ask(method, path, body).get("acknowledged") is False:
+            raise LexilogError(f"{self.url}: {method} {path}: not all nodes have confirmed it in time")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         with self._told(f"{method} {path}"), catch_warnings(record=True) as said:
@@ -198,7 +227,8 @@ class Cluster:
         except UnsupportedProductError as error:
             raise unreachable(error, self.url, self._access) from error
         except ApiError as error:
-            said = self._access.hide(_reason(error.body))
+            to = error.meta.headers.get("location")
+            said = self._access.hide(f"it names another place, {to}: give that URL" if to else _reason(error.body))
             raise RefusedError(f"{self.url}: {request}: HTTP {error.status_code}: {said}", error.status_code) from error
         except TransportError as error:
             raise unreachable(error, self.url, self._access) from error

@@ -1,15 +1,14 @@
-"""The calls to Kibana that an installation needs, and the plan for what is kept there.
+"""The calls to Kibana that an installation needs.
 
-Paths, bodies and answers: https://www.elastic.co/docs/api/doc/kibana. Known from the documentation alone: not tried on
-a real Kibana.
+Paths, bodies and answers: https://www.elastic.co/docs/api/doc/kibana. Known from the documentation and from Kibana's
+source alone (files named below are those of elastic/kibana): not tried on a real Kibana.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from lexilog.errors import LexilogError
 from lexilog.install.access import (
     TIMEOUT,
     Access,
+    Closing,
     RefusedError,
     check_version,
     node,
@@ -26,21 +26,27 @@ from lexilog.install.access import (
     refusal_of_login,
     unreachable,
 )
-from lexilog.install.plan import Step, difference
 
-__all__ = ["RULE", "Kibana", "plan_kibana", "plan_kibana_remove"]
+__all__ = ["ONLY_NEW", "RULE", "Kibana"]
 
 # The kind of a step for an alert rule; for a saved object it is the type that Kibana gives it.
 RULE = "alert_rule"
 # What a rule is made with and cannot be given later, and what is its owner's: whether it runs.
-_ONLY_NEW = frozenset({"rule_type_id", "consumer", "enabled"})
-# Types of saved objects that others refer to, which are removed after them.
-_NEEDED_BY_OTHERS = {"search": 1, "index-pattern": 2}
-_Found = Mapping[tuple[str, str], Mapping[str, Any]]
+ONLY_NEW = frozenset({"rule_type_id", "consumer", "enabled"})
+# What else is the owner's of a rule. An update loses what it does not name, and refuses some of these as null where
+# actions have a frequency (alerting/server/rules_client/lib/validate_actions.ts).
+_OWNERS = ("throttle", "notify_when", "alert_delay", "flapping", "artifacts")
+# Some paths are no public ones, in Kibana 9 or serverless, and are answered with this header alone
+# (saved-objects/server-internal/src/routes/index.ts).
+_INTERNAL = {"x-elastic-internal-origin": "lexilog"}
 
 
-class Kibana:
-    """A Kibana, and what lexilog may ask of it. To be closed, or used as a context.
+class Kibana(Closing):
+    """A space of a Kibana, and what lexilog may ask of it. To be closed, or used as a context.
+
+    Attributes:
+        url: of Kibana.
+        space: id of the space; None for the default one.
 
     Args:
         url: of Kibana, with its base path if it has one.
@@ -54,7 +60,8 @@ class Kibana:
     def __init__(self, url: str, space: str | None, access: Access) -> None:
         quieten_client()
         self.url = url
-        self._base = f"/s/{quote(space, safe='')}" if space and space != "default" else ""
+        self.space = None if space == "default" else space or None
+        self._base = f"/s/{quote(self.space, safe='')}" if self.space else ""
         self._access = access
         text = TextSerializer()
         self._transport = Transport(
@@ -69,12 +76,8 @@ class Kibana:
             max_retries=0,
         )
 
-    def __enter__(self) -> Kibana:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         self._transport.close()
 
     def check(self) -> str:
@@ -89,21 +92,40 @@ class Kibana:
         except RefusedError as error:
             raise refusal_of_login(error, self.url, "access to Kibana") from error
         except (KeyError, TypeError) as error:
-            raise LexilogError(
-                f"{self.url}: what answers there is not Kibana, or does not let us in; check URL and login"
-            ) from error
+            raise self._no_kibana() from error
         if version.get("build_flavor") != "serverless":
             check_version("Kibana", number, self.url)
         return number
+
+    def check_access(self, *, rules: bool) -> None:
+        """See that the space is there and that we may write in it.
+
+        Who may write all types of saved objects has the capability ``savedObjectsManagement.edit``
+        (features/server/oss_features.ts); the types of rules tell who may make them (alerting/server/routes/rule/apis/
+        list_types). A Kibana that does not tell is taken to allow it.
+
+        Args:
+            rules: whether alert rules are to be made.
+
+        Raises:
+            LexilogError: there is no such space, or we may not.
+        """
+        where = f"space '{self.space or 'default'}'"
+        if self.space and not self._is_there(f"/api/spaces/space/{quote(self.space, safe='')}"):
+            raise LexilogError(f"--kibana-space: {self.url} has no {where}, or hides it from these credentials")
+        told = self._told("POST", "/api/core/capabilities", {"applications": []})
+        if _at(told, "savedObjectsManagement", "edit") is False:
+            raise LexilogError(f"{self.url}: these credentials lack *all* on Saved Objects Management in {where}")
+        types = self._told("GET", "/api/alerting/rule_types") if rules else None
+        if isinstance(types, list) and not any(_may_make(one) for one in types):
+            raise LexilogError(f"{self.url}: these credentials lack *all* on Stack Rules in {where}")
 
     def read(self, objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
         """Return those of some saved objects that are there, by type and id."""
         left = {(one["type"], one["id"]) for one in objects}
         while left:
-            wanted = [{"type": type_, "id": id_} for type_, id_ in sorted(left)]
             try:
-                body = {"objects": wanted, "excludeExportDetails": True}
-                lines = self._ask("POST", "/api/saved_objects/_export", body, "application/ndjson")
+                found = self._export({"objects": _named(left)})
             except RefusedError as error:
                 # It exports all or nothing, and says what it has not.
                 missing = {(one["type"], one["id"]) for one in _missing(error.body)}
@@ -111,16 +133,20 @@ class Kibana:
                     raise
                 left -= missing
                 continue
-            found = [json.loads(line) for line in str(lines).splitlines() if line.strip()]
             return {(one["type"], one["id"]): one for one in found if (one.get("type"), one.get("id")) in left}
         return {}
+
+    def users(self, keys: Iterable[tuple[str, str]]) -> list[Mapping[str, Any]]:
+        """Return the saved objects, of whatever type, that refer to one of some others, given by type and id."""
+        named = _named(keys)
+        return self._export({"type": "*", "hasReference": named}) if named else []
 
     def read_rules(self, ids: Iterable[str]) -> dict[tuple[str, str], Mapping[str, Any]]:
         """Return those of some alert rules that are there, by kind and id."""
         found = {}
         for one in ids:
             try:
-                found[RULE, one] = self._ask("GET", f"/api/alerting/rule/{quote(one, safe='')}")
+                found[RULE, one] = self._mapping("GET", f"/api/alerting/rule/{quote(one, safe='')}")
             except RefusedError as error:
                 if error.status != 404:
                     raise
@@ -140,10 +166,11 @@ class Kibana:
         if there is None:
             self._ask("POST", path, body)
             return
-        changed = {key: value for key, value in body.items() if key not in _ONLY_NEW}
-        # Whom a rule tells is its owner's.
+        changed = {key: value for key, value in body.items() if key not in ONLY_NEW}
+        kept = {key: there[key] for key in _OWNERS if there.get(key) is not None}
+        # Whom a rule tells is its owner's, too.
         actions = [{key: value for key, value in one.items() if key != "connector_type_id"} for one in there["actions"]]
-        self._ask("PUT", path, {**changed, "actions": actions})
+        self._ask("PUT", path, {**changed, **kept, "actions": actions})
 
     def delete(self, kind: str, name: str) -> None:
         """Remove a saved object or an alert rule; it is none's fault if it is gone already.
@@ -153,7 +180,7 @@ class Kibana:
         """
         where = "alerting/rule" if kind == RULE else f"saved_objects/{quote(kind)}"
         try:
-            self._ask("DELETE", f"/api/{where}/{quote(name, safe='')}")
+            self._ask("DELETE", f"/api/{where}/{quote(name, safe='')}", internal=kind != RULE)
         except RefusedError as error:
             if error.status != 404:
                 raise
@@ -164,20 +191,58 @@ class Kibana:
         head = 'Content-Disposition: form-data; name="file"; filename="lexilog.ndjson"'
         body = f"--{edge}\r\n{head}\r\nContent-Type: application/ndjson\r\n\r\n{line}\n\r\n--{edge}--\r\n"
         kind = f"multipart/form-data; boundary={edge}"
-        answer = self._ask("POST", "/api/saved_objects/_import?overwrite=true", body, content_type=kind)
+        answer = self._mapping("POST", "/api/saved_objects/_import?overwrite=true", body, content_type=kind)
         if not answer.get("success"):
             errors = [f"{one.get('type')} {one.get('id')}: {one.get('error')}" for one in answer.get("errors", [])]
             raise LexilogError(f"{self.url}: the import was refused: {self._access.hide('; '.join(errors))}")
+
+    def _export(self, asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        body = {**asked, "excludeExportDetails": True}
+        lines = self._ask("POST", "/api/saved_objects/_export", body, accept="application/ndjson")
+        try:
+            found = [json.loads(line) for line in lines.splitlines() if line.strip()]
+        except (AttributeError, ValueError) as error:
+            raise self._no_kibana() from error
+        return [one for one in found if isinstance(one, Mapping)]
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._ask("GET", path)
+        except RefusedError as error:
+            if error.status not in (403, 404):
+                raise
+            return False
+        return True
+
+    def _told(self, method: str, path: str, body: Any = None) -> Any:
+        """Return an answer; None where Kibana does not give any."""
+        try:
+            return self._ask(method, path, body, internal=True)
+        except RefusedError as error:
+            if error.status not in (400, 403, 404):
+                raise
+            return None
+
+    def _mapping(self, *request: Any, **options: Any) -> Mapping[str, Any]:
+        answer = self._ask(*request, **options)
+        if not isinstance(answer, Mapping):
+            raise self._no_kibana()
+        return answer
+
+    def _no_kibana(self) -> LexilogError:
+        return LexilogError(f"{self.url}: what answers there is not Kibana, or does not let us in; check URL and login")
 
     def _ask(
         self,
         method: str,
         path: str,
         body: Any = None,
+        *,
         accept: str = "application/json",
         content_type: str = "application/json",
+        internal: bool = False,
     ) -> Any:
-        headers = {**self._access.headers, "accept": accept, "kbn-xsrf": "lexilog"}
+        headers = {**self._access.headers, "accept": accept, "kbn-xsrf": "lexilog", **(_INTERNAL if internal else {})}
         if body is not None:
             headers["content-type"] = content_type
         try:
@@ -189,75 +254,28 @@ class Kibana:
         status, said = answer.meta.status, answer.body
         if not 200 <= status < 300:
             words = said.get("message") if isinstance(said, Mapping) else said
-            told = self._access.hide(str(words or "no reason given"))
+            elsewhere = answer.meta.headers.get("location")
+            told = self._access.hide(str(words or (f"go to {elsewhere}" if elsewhere else "no reason given")))
             raise RefusedError(f"{self.url}: {method} {path}: HTTP {status}: {told}", status, said)
         return said
+
+
+def _named(keys: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"type": type_, "id": id_} for type_, id_ in sorted(keys)]
+
+
+def _at(value: Any, *names: str) -> Any:
+    """Return what stands at a place in nested mappings; None where there is no such place."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _may_make(rule_type: Any) -> bool:
+    return _at(rule_type, "id") == ".es-query" and _at(rule_type, "authorized_consumers", "stackAlerts", "all") is True
 
 
 def _missing(body: Any) -> list[Mapping[str, Any]]:
     attributes = body.get("attributes") if isinstance(body, Mapping) else None
     objects = attributes.get("objects") if isinstance(attributes, Mapping) else None
     return [one for one in objects or [] if isinstance(one, Mapping) and one.get("error", {}).get("statusCode") == 404]
-
-
-def plan_kibana(objects: Sequence[Mapping[str, Any]], rules: Sequence[Mapping[str, Any]], there: _Found) -> list[Step]:
-    """Return the steps that make saved objects and rules as they should be, data views before what needs them.
-
-    Args:
-        objects: saved objects, as they are imported.
-        rules: alert rules, as they are created, each with its id.
-        there: what Kibana has of these.
-    """
-    steps = [
-        _step(Step("create", one["type"], one["id"], one, note=_title(one)), there, ("attributes", "references"))
-        for one in objects
-    ]
-    for rule in rules:
-        body = {key: value for key, value in rule.items() if key != "id"}
-        compared = [key for key in body if key not in _ONLY_NEW and key != "actions"]
-        steps.append(_step(Step("create", RULE, rule["id"], body, note=_title(rule)), there, compared))
-    return steps
-
-
-def plan_kibana_remove(there: _Found) -> list[Step]:
-    """Return the steps that remove what Kibana has, rules and dashboards before the data views that they need."""
-    order = sorted(there, key=lambda key: _NEEDED_BY_OTHERS.get(key[0], 0))
-    return [Step("remove", *key, note=_title(there[key])) for key in order]
-
-
-def _title(found: Mapping[str, Any]) -> str:
-    return str(found.get("name") or found.get("attributes", {}).get("title", ""))
-
-
-def _step(create: Step, there: _Found, compared: Iterable[str]) -> Step:
-    """Return what is to be done instead of creating an object, where it is there already."""
-    found = there.get((create.kind, create.name))
-    if found is None:
-        return create
-    wanted = {key: _decoded(create.body.get(key)) for key in compared}
-    has = {key: _decoded(found.get(key)) for key in wanted}
-    diff = tuple(difference(_shaped(has, wanted), wanted))
-    return create._replace(action="change" if diff else "same", diff=diff)
-
-
-def _decoded(value: Any) -> Any:
-    """Return a value with the JSON that stands in texts read: Kibana writes it anew."""
-    if isinstance(value, Mapping):
-        return {key: _decoded(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_decoded(one) for one in value]
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return _decoded(json.loads(value))
-        except ValueError:
-            return value
-    return value
-
-
-def _shaped(has: Any, wanted: Any) -> Any:
-    """Return what is there without what is not spoken of: Kibana adds defaults to what it is given."""
-    if isinstance(has, Mapping) and isinstance(wanted, Mapping):
-        return {key: _shaped(has[key], one) for key, one in wanted.items() if key in has}
-    if isinstance(has, list) and isinstance(wanted, list) and len(has) == len(wanted):
-        return [_shaped(one, other) for one, other in zip(has, wanted, strict=True)]
-    return has

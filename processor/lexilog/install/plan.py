@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lexilog.compilers.elasticsearch.objects import ClusterObject
 from lexilog.errors import LexilogError
 from lexilog.install.normal import meta_of, normal
+from lexilog.install.version import is_newer
 
 __all__ = [
     "KINDS",
@@ -19,7 +19,6 @@ __all__ = [
     "Step",
     "difference",
     "is_ours",
-    "needs_rollover",
     "plan_install",
     "plan_remove",
 ]
@@ -34,6 +33,13 @@ KINDS = {
     "component_template": "component template",
     "ingest_pipeline": "ingest pipeline",
     "index_template": "index template",
+}
+# All that a lexilog has ever made; under another name our stamp is a copy, as a clone of an object has it.
+_NAMES = {
+    "lifecycle_policy": {"lexilog"},
+    "component_template": {"lexilog@settings", "lexilog@ecs", "lexilog@fields", "lexilog@dsl", "lexilog@ilm"},
+    "ingest_pipeline": {"lexilog", "lexilog@framing"},
+    "index_template": {"lexilog", "lexilog-raw"},
 }
 _SHAPES = ("component_template", "index_template")
 # Lines of a difference are cut here: some scripts have lines of many thousand characters.
@@ -50,7 +56,8 @@ class Step(NamedTuple):
         body: what is sent; empty where nothing is.
         diff: how it differs from what is there, as lines of a unified diff.
         note: why, where that is not plain.
-        is_new_shape: a template changes in more than its stamp.
+        is_new_shape: a template is new, or changes in more than its stamp.
+        stands_on: kind and name of each object that this one needs; only of what is removed.
     """
 
     action: Action
@@ -60,6 +67,7 @@ class Step(NamedTuple):
     diff: tuple[str, ...] = ()
     note: str = ""
     is_new_shape: bool = False
+    stands_on: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_work(self) -> bool:
@@ -67,9 +75,9 @@ class Step(NamedTuple):
         return self.action in ("create", "change", "remove")
 
 
-def is_ours(kind: str, body: Mapping[str, Any]) -> bool:
-    """Tell whether lexilog has made an object, as its ``_meta`` says."""
-    return meta_of(kind, body).get("managed_by") == "lexilog"
+def is_ours(kind: str, name: str, body: Mapping[str, Any]) -> bool:
+    """Tell whether lexilog has made an object, as its name and its ``_meta`` say."""
+    return name in _NAMES[kind] and meta_of(kind, body).get("managed_by") == "lexilog"
 
 
 def plan_install(wanted: Sequence[ClusterObject], there: Objects, version: str, *, force: bool = False) -> list[Step]:
@@ -79,7 +87,8 @@ def plan_install(wanted: Sequence[ClusterObject], there: Objects, version: str, 
         wanted: what should be there.
         there: what is there under names that lexilog uses.
         version: of lexilog.
-        force: whether objects of a newer lexilog may be changed back.
+        force: whether objects of a newer lexilog may be changed back. An object whose stamp names no version that
+            can be read is taken for an older one.
 
     Raises:
         LexilogError: something stands in the way; the text names all of it.
@@ -90,25 +99,25 @@ def plan_install(wanted: Sequence[ClusterObject], there: Objects, version: str, 
         if body is None:
             continue
         who = f"{KINDS[one.kind]} '{one.name}'"
-        if not is_ours(one.kind, body):
+        if not is_ours(one.kind, one.name, body):
             problems.append(
                 f"{who} is there, and not made by lexilog (its _meta.managed_by is not 'lexilog'): rename or remove it"
             )
-        elif _rank(newer := str(meta_of(one.kind, body).get("version", ""))) > _rank(version) and not force:
-            problems.append(f"{who} is of lexilog {newer}, this is {version}: upgrade lexilog, or go back with --force")
+        elif not force and is_newer(has := str(meta_of(one.kind, body).get("version", "")), version):
+            problems.append(f"{who} is of lexilog {has}, this is {version}: upgrade lexilog, or go back with --force")
     if problems:
         raise LexilogError("\n".join(problems))
     steps = [_step(one, there.get((one.kind, one.name))) for one in _in_order(wanted)]
     names = {(one.kind, one.name) for one in wanted}
     note = "of an earlier run, no part of what these options ask for; --remove takes it too"
     return steps + [
-        Step("keep", *key, note=note) for key, body in there.items() if key not in names and is_ours(key[0], body)
+        Step("keep", *key, note=note) for key, body in there.items() if key not in names and is_ours(*key, body)
     ]
 
 
 def _step(wanted: ClusterObject, body: Mapping[str, Any] | None) -> Step:
     if body is None:
-        return Step("create", *wanted)
+        return Step("create", *wanted, is_new_shape=wanted.kind in _SHAPES)
     before, after = normal(wanted.kind, body), normal(wanted.kind, wanted.body)
     diff = tuple(difference(before, after))
     is_new_shape = wanted.kind in _SHAPES and _unstamped(before) != _unstamped(after)
@@ -119,11 +128,6 @@ def _unstamped(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in ("_meta", "version")}
 
 
-def needs_rollover(steps: Iterable[Step]) -> bool:
-    """Tell whether indices that are there will differ from those that templates make after these steps."""
-    return any(step.is_new_shape for step in steps)
-
-
 def plan_remove(there: Objects, others: Objects) -> list[Step]:
     """Return the steps that remove what lexilog has made, each object before those that it stands on.
 
@@ -132,15 +136,17 @@ def plan_remove(there: Objects, others: Objects) -> list[Step]:
         others: what others have made: whatever that stands on stays.
     """
     steps, standing = [], dict(others)
-    ours = [key for key, body in there.items() if is_ours(key[0], body)]
+    ours = {key: body for key, body in there.items() if is_ours(*key, body)}
     # Of two pipelines, `lexilog` calls `lexilog@…`.
     for kind, name in sorted(ours, key=lambda key: (-list(KINDS).index(key[0]), key[1])):
-        users = [f"{KINDS[key[0]]} {key[1]}" for key, body in standing.items() if name in _uses(kind, key[0], body)]
+        body = ours[kind, name]
+        users = [f"{KINDS[key[0]]} {key[1]}" for key, other in standing.items() if name in _uses(kind, key[0], other)]
         if users:
-            standing[kind, name] = there[kind, name]
+            standing[kind, name] = body
             steps.append(Step("keep", kind, name, note=f"used by {', '.join(users)}"))
         else:
-            steps.append(Step("remove", kind, name))
+            stands_on = tuple(key for key in ours if key[1] in _uses(key[0], kind, body))
+            steps.append(Step("remove", kind, name, stands_on=stands_on))
     return steps
 
 
@@ -176,11 +182,6 @@ def _called(value: Any) -> Iterator[str]:
 def _in_order(objects: Iterable[ClusterObject]) -> list[ClusterObject]:
     kinds = list(KINDS)
     return sorted(objects, key=lambda one: kinds.index(one.kind))
-
-
-def _rank(version: str) -> list[int]:
-    """Return the numbers of a version, to compare it with another one."""
-    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def difference(before: Any, after: Any) -> Iterator[str]:

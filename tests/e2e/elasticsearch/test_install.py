@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from elasticsearch import Elasticsearch
 
 from elasticsearch_node import Node
 from elasticsearch_templates import fitting
@@ -93,7 +94,7 @@ def run(node: Node, source: Source, monkeypatch: pytest.MonkeyPatch) -> Run:
 def _plan(done: Result) -> dict[str, int]:
     """Return how many objects a plan creates, changes and so on."""
     words = ("create", "change", "same", "remove", "keep")
-    lines = [line.split()[1] for line in done.stdout.splitlines() if re.match(r"[-+~=.] \w", line)]
+    lines = [line.split()[1] for line in done.stdout.splitlines() if re.match(r"[-+~=.] \w+ +(?! |data stream)", line)]
     return {word: lines.count(word) for word in words if word in lines}
 
 
@@ -170,7 +171,7 @@ def test_a_new_mapping_asks_for_a_rollover(node: Node, run: Run, monkeypatch: py
     assert "indices that are there keep their old mappings" in told.stderr
     assert STREAM in told.stderr
     before = _indices(node)
-    assert f"data stream {STREAM} begins a new index" in _ok(run("--yes", "--rollover")).stdout
+    assert f"data stream {STREAM}  (begins a new index" in _ok(run("--yes", "--rollover")).stdout
     node.request("POST", f"/{STREAM}/_doc?refresh", DOCUMENT)
     assert len(_indices(node)) == len(before) + 1
 
@@ -207,6 +208,39 @@ def test_a_component_that_others_use_stays(node: Node, run: Run) -> None:
     done = _ok(run("--yes", "--remove"))
     assert "component template lexilog@ecs  (used by index template theirs)" in done.stdout
     assert _names(node) == {"theirs", "lexilog@ecs"}
+
+
+def test_a_pipeline_that_an_index_uses_still_works(node: Node, run: Run) -> None:
+    """The cluster does not let go of it, so what it calls stays too: the index still gets its lines explained."""
+    _ok(run("--yes", "--pipeline"))
+    # An index of one's own: no template of ours is for it.
+    node.request("PUT", "/install-own", {"settings": {"number_of_replicas": 0, "default_pipeline": "lexilog"}})
+    try:
+        kept = run("--yes", "--remove")
+        assert kept.exit_code == 1
+        assert "ingest pipeline lexilog@framing: used by ingest pipeline lexilog, which stays" in kept.stderr
+        assert _names(node) == {"lexilog", "lexilog@framing"}
+        made = node.request("POST", "/install-own/_doc?refresh", DOCUMENT)
+        found = node.request("GET", f"/install-own/_doc/{made['_id']}")["_source"]
+        assert found["lexilog"]["catalog"]["id"] == "KMD_VPN_DOWN_ALARM_USER"
+    finally:
+        node.request("DELETE", "/install-own")
+    assert _plan(_ok(run("--yes", "--remove"))) == {"remove": 2}
+
+
+def test_the_documented_role_of_an_agent_is_enough(node: Node, run: Run, checkout: Path) -> None:
+    """With it raw lines are written, and go on to the data stream of their catalogue."""
+    text = (checkout / "docs" / "elasticsearch.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r'\{"indices": .*"create_doc".*\}', text)
+    assert node.login is not None
+    _ok(run("--yes", "--pipeline"))
+    node.request("PUT", "/_security/role/agent", json.loads(written))
+    node.request("PUT", "/_security/user/agent", {"password": "another-of-tests", "roles": ["agent"]})
+    with Elasticsearch(node.url, ca_certs=str(node.login.ca), basic_auth=("agent", "another-of-tests")) as client:
+        answer = client.bulk(operations=[{"create": {"_index": RAW}}, DOCUMENT])
+    (item,) = answer["items"]
+    assert item["create"]["status"] == 201
+    assert STREAM in item["create"]["_index"]
 
 
 @pytest.fixture

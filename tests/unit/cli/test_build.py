@@ -93,6 +93,24 @@ def test_stale_files_go_in_a_checkout_alone(run: Run, tree: Path, tmp_path_facto
     assert _files(other).keys() == {*MADE, "docs/mine.md", "dashboards/kibana/old.ndjson"}
 
 
+def test_a_folder_that_a_stale_file_leaves_empty_goes_too(run: Run, tree: Path) -> None:
+    """Nothing is left of what nothing makes any more, and the folders of what is made stay."""
+    (tree / "dashboards/kibana/old/deep").mkdir(parents=True)
+    (tree / "dashboards/kibana/old/deep/file.json").write_text("old")
+    assert "1 removed" in run("--output", tree).stderr
+    assert [path.name for path in (tree / "dashboards/kibana").iterdir()] == ["b.ndjson"]
+
+
+def test_nothing_is_removed_behind_a_link(run: Run, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A folder that is a link to another place may hold other files there: they stay."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "mine.json").write_text("mine")
+    (tree / "dashboards").mkdir()
+    (tree / "dashboards/kibana").symlink_to(other)
+    assert run("--output", tree).exit_code == 0
+    assert (other / "mine.json").read_text() == "mine"
+
+
 def test_here_is_a_checkout_or_it_is_asked_where(run: Run, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --output a checkout is written to, and no other directory."""
     monkeypatch.chdir(tree / "processor")

@@ -8,83 +8,18 @@ from __future__ import annotations
 import base64
 import re
 import socket
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from elastic_doubles import ElasticsearchDouble, KibanaDouble, serving
+from elastic_doubles import ElasticsearchDouble
+from install_command import META, Run, failed, told
+from kibana_double import KibanaDouble
 from lexilog.cli import cli
-from lexilog.compilers.elasticsearch.objects import ClusterObject
-from lexilog.compilers.source import Source
-
-Run = Callable[..., Result]
-
-META = {"managed_by": "lexilog", "version": "1.2.0"}
-VIEW = {"type": "index-pattern", "id": "v1", "attributes": {"title": "logs-lexilog.*"}, "references": []}
-RULE = {"id": "r1", "name": "lexilog: down", "consumer": "stackAlerts", "params": {}, "tags": [], "actions": []}
-
-
-def _templates(_source: Source, *, lifecycle: str | None, pipeline: bool) -> tuple[ClusterObject, ...]:
-    """Stand in for the compiler: one template, its lifecycle, and the one for raw lines."""
-    composed = ["lexilog@ecs", *([f"lexilog@{lifecycle}"] if lifecycle else [])]
-    parts = [ClusterObject("component_template", name, {"template": {}, "_meta": META}) for name in composed]
-    body = {"index_patterns": ["logs-lexilog.*-*"], "priority": 200, "composed_of": composed, "_meta": META}
-    raw = {**body, "index_patterns": ["logs-lexilog.raw-*"], "priority": 210}
-    policy = [ClusterObject("lifecycle_policy", "lexilog", {"policy": {"phases": {}, "_meta": META}})]
-    names = [("lexilog", body), *([("lexilog-raw", raw)] if pipeline else [])]
-    made = [ClusterObject("index_template", name, one) for name, one in names]
-    return (*(policy if lifecycle == "ilm" else []), *parts, *made)
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put doubles in the place of what compiles the catalogues: what they return is small, and known here."""
-    pipeline = ClusterObject("ingest_pipeline", "lexilog", {"processors": [], "_meta": META})
-    monkeypatch.setattr("lexilog.cli.install.load_source", lambda _paths: Source((), "1.2.0"))
-    monkeypatch.setattr("lexilog.install.wanted.templates", _templates)
-    monkeypatch.setattr("lexilog.install.wanted.pipelines", lambda _source: (pipeline,))
-    monkeypatch.setattr("lexilog.cli._install.saved_objects", lambda _source: [VIEW])
-    monkeypatch.setattr("lexilog.cli._install.rules", lambda _source, per_row: [{**RULE, "rows": per_row}])
-
-
-@pytest.fixture
-def double() -> Iterator[ElasticsearchDouble]:
-    """Return a double of a cluster that serves."""
-    double = ElasticsearchDouble()
-    with serving(double):
-        yield double
-
-
-@pytest.fixture
-def kibana() -> Iterator[KibanaDouble]:
-    """Return a double of Kibana that serves."""
-    double = KibanaDouble()
-    with serving(double):
-        yield double
-
-
-@pytest.fixture
-def run(double: ElasticsearchDouble) -> Run:
-    """Return a function that runs the command on the double."""
-
-    def run(*options: str, url: str = double.url, **settings: Any) -> Result:
-        return CliRunner().invoke(cli, ["install", "elasticsearch", "--url", url, *options], **settings)
-
-    return run
-
-
-def _said(done: Result) -> str:
-    """Return all that was said, the error that the command line prints too."""
-    return done.output + str(done.exception or "")
-
-
-def _failed(done: Result, said: str, code: int = 1) -> None:
-    assert done.exit_code == code, _said(done)
-    assert said in _said(done)
-    assert "Traceback" not in _said(done)
+from lexilog.cli._install import has_terminal
+from lexilog.install.elasticsearch import Cluster
 
 
 def test_dry_run_tells_and_does_nothing(run: Run, double: ElasticsearchDouble) -> None:
@@ -112,7 +47,7 @@ def test_a_second_run_asks_and_does_nothing(run: Run, double: ElasticsearchDoubl
 
 def test_without_a_terminal_it_needs_a_yes(run: Run, double: ElasticsearchDouble) -> None:
     """What would change is shown, and then it is told how to say yes."""
-    _failed(run(), "give --yes, or --dry-run to only look", 2)
+    failed(run(), "give --yes, or --dry-run to only look", 2)
     assert double.changes == []
 
 
@@ -133,7 +68,7 @@ def test_objects_are_made_in_order_and_a_cut_is_told(run: Run, double: Elasticse
     reason = {"error": {"reason": "composable template invalid", "caused_by": {"reason": "Unknown type [x]"}}}
     double.broken["PUT /_index_template"] = (400, reason)
     done = run("--yes")
-    _failed(done, "HTTP 400: composable template invalid: Unknown type [x]\n2 of 3 steps are done")
+    failed(done, "HTTP 400: composable template invalid: Unknown type [x]\n2 of 3 steps are done")
     assert [one.rpartition("/")[2] for one in double.changes] == ["lexilog@ecs", "lexilog@dsl", "lexilog"]
     double.broken.clear()
     assert "1 to create, 2 the same" in run("--yes").stdout
@@ -165,6 +100,96 @@ def test_data_streams_are_rolled_over_on_demand(run: Run, double: ElasticsearchD
     assert double.changes[-1] == "POST /logs-lexilog.a-default/_rollover?lazy=true"
 
 
+def test_data_streams_of_others_are_not_rolled_over(run: Run, double: ElasticsearchDouble) -> None:
+    """A data stream that a template of others makes is theirs, whatever it is called."""
+    body = {"index_patterns": ["logs-lexilog.theirs-*"], "priority": 500, "data_stream": {}}
+    double.objects["/_index_template", "theirs"] = body
+    double.streams = ["logs-lexilog.a-default", "logs-lexilog.theirs-default"]
+    assert run("--yes", "--rollover").exit_code == 0
+    rolled = [one for one in double.changes if "_rollover" in one]
+    assert rolled == ["POST /logs-lexilog.a-default/_rollover?lazy=true"]
+
+
+def test_a_new_template_for_a_data_stream_that_is_there(run: Run, double: ElasticsearchDouble) -> None:
+    """A raw data stream that is older than the ingest pipeline gets it with its next index alone: this is told."""
+    run("--yes")
+    double.streams = ["logs-lexilog.a-default", "logs-lexilog.raw-default"]
+    assert "rollover of logs-lexilog.raw-default:" in run("--yes", "--pipeline").stderr
+
+
+def test_data_streams_without_a_lifecycle_get_one(run: Run, double: ElasticsearchDouble) -> None:
+    """A template gives its lifecycle to later data streams alone: those that are there get it as steps of their own."""
+    run("--yes", "--no-lifecycle")
+    double.streams, double.lifecycles = ["logs-lexilog.a-default", "logs-lexilog.b-default"], {}
+    double.lifecycles["logs-lexilog.b-default"] = {"data_retention": "7d"}
+    assert "lifecycle of data stream" not in run("--dry-run").stdout
+    done = run("--dry-run", "--dsl")
+    assert "+ create  lifecycle of data stream logs-lexilog.a-default\n" in done.stdout
+    assert run("--yes", "--dsl").exit_code == 0
+    assert double.lifecycles == {
+        "logs-lexilog.a-default": {"enabled": True},
+        "logs-lexilog.b-default": {"data_retention": "7d"},
+    }
+    assert "lifecycle of data stream" not in run("--dry-run").stdout
+
+
+def test_what_changes_while_it_asks(run: Run, double: ElasticsearchDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A yes is to what was shown: where that is no longer so nothing is done."""
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True)
+
+    def confirm(*_arguments: Any, **_options: Any) -> bool:
+        double.objects["/_component_template", "lexilog@ecs"] = {"template": {}, "_meta": META}
+        return True
+
+    monkeypatch.setattr("click.confirm", confirm)
+    failed(run(), "somebody has changed something meanwhile; nothing was done")
+    assert double.changes == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_cut_tells_how_far_it_came(
+    run: Run, double: ElasticsearchDouble, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """So it is with Ctrl-C, and where nobody reads what is printed."""
+    real = Cluster.put
+
+    def put(self: Cluster, kind: str, name: str, body: Any) -> None:
+        if kind == "index_template":
+            raise error
+        real(self, kind, name, body)
+
+    monkeypatch.setattr(Cluster, "put", put)
+    done = run("--yes")
+    assert "lexilog: cut off: 2 of 3 steps are done; run this again with the same options" in done.stderr
+
+
+def test_what_not_all_nodes_have_confirmed_is_not_done(run: Run, double: ElasticsearchDouble) -> None:
+    """An answer that says so is no success."""
+    double.broken["PUT /_component_template/lexilog@dsl"] = (200, {"acknowledged": False})
+    failed(run("--yes"), "not all nodes have confirmed it in time\n1 of 3 steps are done")
+
+
+def test_a_catalogue_is_not_forgotten(run: Run, double: ElasticsearchDouble) -> None:
+    """A catalogue that the pipeline there knows goes only with --force: a run without --catalog would lose it."""
+    run("--yes", "--pipeline")
+    step = {"script": {"source": "", "params": {"catalogs": {"own": {}}}}}
+    double.objects["/_ingest/pipeline", "lexilog"]["processors"] = [step]
+    failed(run("--yes"), "knows the catalogue own, and this run does not: name it with --catalog")
+    assert run("--yes", "--force").exit_code == 0
+
+
+def test_a_pipeline_that_was_loaded_by_hand_is_kept_up_to_date(run: Run, double: ElasticsearchDouble) -> None:
+    """Where the pipeline is there and ours, its template belongs to it."""
+    double.objects["/_ingest/pipeline", "lexilog"] = {"processors": [], "_meta": META}
+    assert "+ create  index template lexilog-raw" in run("--dry-run").stdout
+
+
+def test_without_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is closed there is nobody to ask."""
+    monkeypatch.setattr("lexilog.cli._install.sys.stdin", None)
+    assert has_terminal() is False
+
+
 def test_remove_takes_back_what_was_made(run: Run, double: ElasticsearchDouble) -> None:
     """All of it goes, in reverse order, and nothing else; what the cluster keeps is told, and the rest still goes."""
     run("--yes", "--pipeline")
@@ -173,7 +198,7 @@ def test_remove_takes_back_what_was_made(run: Run, double: ElasticsearchDouble) 
     double.broken["DELETE /_ingest/pipeline"] = (400, {"error": {"reason": "it is the default pipeline"}})
     double.requests.clear()
     done = run("--remove", "--yes")
-    _failed(done, "it is the default pipeline")
+    failed(done, "it is the default pipeline")
     assert "data are never removed" in done.stderr
     assert [one.rpartition("/")[2] for one in double.changes] == [
         "lexilog", "lexilog-raw", "lexilog", "lexilog@dsl", "lexilog@ecs",
@@ -193,7 +218,7 @@ def test_dashboards_and_alerts(run: Run, double: ElasticsearchDouble, kibana: Ki
     assert kibana.rules["r1"]["rows"] is True
     assert run("--dry-run", *options, "--alerts").exit_code == 0
     done = run("--yes", *options, "--remove")
-    assert done.exit_code == 0, _said(done)
+    assert done.exit_code == 0, told(done)
     assert (kibana.saved, kibana.rules, double.objects) == ({}, {}, {})
     assert done.stdout.index("data view") < done.stdout.index("index template")
 
@@ -212,7 +237,28 @@ def test_kibana_is_looked_at_before_anything_is_changed(run: Run, double: Elasti
     """Where Kibana is not there nothing is made in the cluster either."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        _failed(run("--yes", "--kibana-url", f"http://127.0.0.1:{unused.getsockname()[1]}"), "nothing listens there")
+        failed(run("--yes", "--kibana-url", f"http://127.0.0.1:{unused.getsockname()[1]}"), "nothing listens there")
+    assert double.changes == []
+
+
+def test_who_may_not_write_to_kibana_is_told_first(run: Run, double: ElasticsearchDouble, kibana: KibanaDouble) -> None:
+    """Where Kibana would refuse the dashboards nothing is made in the cluster either."""
+    kibana.broken["POST /api/core/capabilities"] = (200, {"savedObjectsManagement": {"edit": False}})
+    failed(run("--yes", "--kibana-url", kibana.url), "lack *all* on Saved Objects Management")
+    assert double.changes == []
+
+
+def test_alerts_need_to_read(run: Run, double: ElasticsearchDouble, kibana: KibanaDouble) -> None:
+    """A rule reads as the one who has saved it: who may not read is told before it is saved."""
+    double.missing = {"read"}
+    failed(run("--yes", "--kibana-url", kibana.url, "--alerts"), "missing: read on logs-lexilog.*-*")
+    assert run("--yes", "--kibana-url", kibana.url).exit_code == 0
+
+
+def test_a_cluster_without_ilm(run: Run, double: ElasticsearchDouble) -> None:
+    """This is told before anything is made; the other lifecycles are named."""
+    double.broken["GET /_ilm"] = (400, {"error": "no handler found for uri [/_ilm/policy/x] and method [GET]"})
+    failed(run("--yes", "--ilm"), "has no ILM; use --dsl or --no-lifecycle")
     assert double.changes == []
 
 
@@ -220,15 +266,15 @@ def test_missing_privileges_are_named(run: Run, double: ElasticsearchDouble) -> 
     """All that is missing is told at once, and nothing is done."""
     double.missing = {"manage_index_templates", "manage_ilm", "view_index_metadata"}
     said = "user 'installer' may not do this; missing: cluster privilege manage_index_templates, "
-    _failed(run("--yes"), said + "view_index_metadata on logs-lexilog.*-*; docs/elasticsearch.md")
+    failed(run("--yes"), said + "view_index_metadata on logs-lexilog.*-*; docs/elasticsearch.md")
     double.missing = {"manage_ilm"}
-    _failed(run("--yes", "--ilm"), "missing: cluster privilege manage_ilm")
+    failed(run("--yes", "--ilm"), "missing: cluster privilege manage_ilm")
     assert double.changes == []
     assert run("--yes").exit_code == 0
     double.missing = set()
     assert run("--yes", "--ilm").exit_code == 0
     double.missing = {"manage_ilm"}
-    _failed(run("--yes"), "missing: cluster privilege manage_ilm")
+    failed(run("--yes"), "missing: cluster privilege manage_ilm")
 
 
 def test_a_cluster_without_security_is_fine(run: Run, double: ElasticsearchDouble) -> None:
@@ -251,7 +297,7 @@ def test_serverless(run: Run, double: ElasticsearchDouble) -> None:
     double.version = {"number": "8.11.0", "build_flavor": "serverless"}
     double.missing = {"manage_ilm"}
     double.broken["GET /_ilm"] = (410, {"error": {"reason": "not available when running in serverless mode"}})
-    _failed(run("--yes", "--ilm"), "serverless has no ILM; use --dsl or --no-lifecycle")
+    failed(run("--yes", "--ilm"), "serverless has no ILM; use --dsl or --no-lifecycle")
     assert run("--yes").exit_code == 0
     assert run("--yes", "--remove").exit_code == 0
 
@@ -260,7 +306,7 @@ def test_serverless(run: Run, double: ElasticsearchDouble) -> None:
 def test_a_version_that_is_too_old(run: Run, double: ElasticsearchDouble, number: str) -> None:
     """The version and the oldest that will do are told."""
     double.version = {"number": number}
-    _failed(run("--yes"), f"is Elasticsearch {number}, which is too old: upgrade it to 8.15 or newer")
+    failed(run("--yes"), f"is Elasticsearch {number}, which is too old: upgrade it to 8.15 or newer")
 
 
 @pytest.mark.parametrize(
@@ -277,62 +323,20 @@ def test_what_is_not_elasticsearch(
     """Another product is told apart; for OpenSearch it is told where its templates are."""
     monkeypatch.setattr(ElasticsearchDouble, "headers", {})
     double.broken["GET /"] = (200, body)
-    _failed(run("--yes"), said)
+    failed(run("--yes"), said)
 
 
 def test_no_such_name_and_nobody_there(run: Run) -> None:
     """A name that there is not, and a port where nobody listens, are told apart."""
-    _failed(run(url="http://no-such-host.example:9200"), "there is no such name")
+    failed(run(url="http://no-such-host.example:9200"), "there is no such name")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        _failed(run(url=f"http://127.0.0.1:{unused.getsockname()[1]}"), "nothing listens there")
+        failed(run(url=f"http://127.0.0.1:{unused.getsockname()[1]}"), "nothing listens there")
 
 
 def test_https_to_a_server_without_tls(run: Run, double: ElasticsearchDouble) -> None:
     """What answers there speaks no TLS: http is proposed."""
-    _failed(run(url=double.url.replace("http", "https")), "is it http:// instead of https://?")
-
-
-SECRETS = ("s3cr3t-of-tests", base64.b64encode(b"me:s3cr3t-of-tests").decode())
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 500])
-def test_no_secret_is_told(run: Run, double: ElasticsearchDouble, status: int) -> None:
-    """A server that repeats the login in its error makes us repeat nothing."""
-    double.broken["GET /"] = (status, {"error": {"reason": f"no to {' and '.join(SECRETS)}"}})
-    for options in (
-        ["--user", "me", "--password", SECRETS[0]],
-        ["--api-key", SECRETS[1]],
-        ["--api-key", f"me:{SECRETS[0]}"],
-    ):
-        done = run("--yes", *options)
-        assert done.exit_code == 1
-        assert ("no to *** and ***" in _said(done)) is (status in (400, 500))
-        assert [secret for secret in SECRETS if secret in _said(done)] == []
-
-
-def test_secrets_come_from_files_and_the_environment(run: Run, double: ElasticsearchDouble, tmp_path: Path) -> None:
-    """A password or key need not stand on the command line."""
-    (tmp_path / "pw").write_text("s3cr3t-of-tests\n")
-    double.password = f"Basic {SECRETS[1]}"
-    login = ["--dry-run", "--user", "me"]
-    assert run(*login, "--password", f"${{file:{tmp_path / 'pw'}}}").exit_code == 3
-    assert run(*login, "--password", "${PW}", env={"PW": "s3cr3t-of-tests"}).exit_code == 3
-    assert run(*login, env={"LEXILOG_INSTALL_ELASTICSEARCH_PASSWORD": "s3cr3t-of-tests"}).exit_code == 3
-    _failed(run(*login, "--password", "${NO_SUCH}"), "the environment variable NO_SUCH is not set", 2)
-    double.password = f"ApiKey {SECRETS[1]}"
-    assert run("--dry-run", env={"LEXILOG_INSTALL_ELASTICSEARCH_API_KEY": "me:s3cr3t-of-tests"}).exit_code == 3
-
-
-def test_the_password_is_asked_for(run: Run, double: ElasticsearchDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal it is asked for, and not shown."""
-    _failed(run("--user", "me"), "--user needs --password where there is no terminal to ask on", 2)
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True)
-    double.password = f"Basic {SECRETS[1]}"
-    done = run("--dry-run", "--user", "me", input="s3cr3t-of-tests\n")
-    assert done.exit_code == 3
-    assert "Password of me" in done.stderr
-    assert "s3cr3t" not in done.output
+    failed(run(url=double.url.replace("http", "https")), "is it http:// instead of https://?")
 
 
 @pytest.mark.parametrize(
@@ -346,35 +350,19 @@ def test_the_password_is_asked_for(run: Run, double: ElasticsearchDouble, monkey
         (["--url", "http://a", "--api-key", "a", "--user", "b"], "give one of --api-key and --user"),
         (["--url", "http://a", "--password", "a"], "--password needs --user"),
         (["--url", "http://a", "--api-key", "a\nb"], "cannot be sent"),
+        (["--url", "http://a", "--api-key", "schlüssel"], "cannot be sent"),
+        (["--url", "http://a", "--user", "me:secret"], "--user has a colon"),
     ],
 )
 def test_bad_usage(options: list[str], said: str) -> None:
     """Options that make no sense together are told before anything is asked of anybody: exit code 2."""
-    _failed(CliRunner().invoke(cli, ["install", "elasticsearch", *options]), said, 2)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--cloud-id", "no"], "--cloud-id: is none"),
-        (["--url", "es1.example:9200"], "is no URL of a server"),
-        (["--url", "https://"], "is no URL of a server"),
-        (["--url", "https://h:99999"], "is no URL of a server"),
-        (["--url", "https://me:s3cr3t@es1.example"], "--url: holds a user name or password"),
-        (["--url", "https://es1.example", "--ca", "/no/such"], "--ca /no/such: cannot be read as PEM certificates"),
-    ],
-)
-def test_bad_addresses(options: list[str], said: str) -> None:
-    """An address or a certificate that cannot be used is told with its option, and without a password in it."""
-    done = CliRunner().invoke(cli, ["install", "elasticsearch", *options])
-    _failed(done, said)
-    assert "s3cr3t" not in _said(done)
+    failed(CliRunner().invoke(cli, ["install", "elasticsearch", *options]), said, 2)
 
 
 def test_a_cloud_id_names_the_cluster() -> None:
     """The address of Elasticsearch is what stands in it; it is asked with TLS."""
     inner = base64.b64encode(b"no-such-cloud.example:9243$abc$def").decode()
-    _failed(
+    failed(
         CliRunner().invoke(cli, ["install", "elasticsearch", "--cloud-id", f"x:{inner}"]),
         "https://abc.no-such-cloud.example:9243: cannot be reached",
     )

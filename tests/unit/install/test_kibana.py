@@ -1,45 +1,24 @@
-"""Dashboards and rules on a double of Kibana, which says in its docstring what it does."""
+"""What Kibana is asked, on a double of it, which says in its docstring what it does."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from elastic_doubles import KibanaDouble, serving
+from elastic_doubles import serving
+from kibana_double import KibanaDouble, Space
+from kibana_objects import OBJECTS, install_kibana, plan_kibana
 from lexilog.compilers.kibana.alerts import rules
 from lexilog.compilers.kibana.saved_objects import saved_objects
 from lexilog.compilers.source import Source
 from lexilog.errors import LexilogError
 from lexilog.install.access import Access
 from lexilog.install.apply import apply
-from lexilog.install.kibana import RULE, Kibana, plan_kibana, plan_kibana_remove
+from lexilog.install.kibana import RULE, Kibana
+from lexilog.install.kibana_plan import kibana_steps
 from lexilog.install.plan import Step
-
-VIEW = {"type": "index-pattern", "id": "v1", "attributes": {"title": "logs-lexilog.*"}, "references": []}
-BOARD = {
-    "type": "dashboard",
-    "id": "d1",
-    "attributes": {"title": "Überblick", "panelsJSON": json.dumps([{"type": "lens", "panelIndex": "1"}])},
-    "references": [{"type": "index-pattern", "id": "v1", "name": "a"}],
-    "coreMigrationVersion": "8.8.0",
-}
-RULES = [
-    {
-        "id": "r1",
-        "name": "lexilog: down",
-        "rule_type_id": ".es-query",
-        "consumer": "stackAlerts",
-        "enabled": True,
-        "schedule": {"interval": "5m"},
-        "tags": ["lexilog"],
-        "params": {"threshold": [0]},
-        "actions": [],
-    }
-]
-OBJECTS = [VIEW, BOARD]
 
 
 @pytest.fixture
@@ -57,40 +36,20 @@ def kibana(double: KibanaDouble) -> Iterator[Kibana]:
         yield kibana
 
 
-def _plan(kibana: Kibana, rules: list[dict[str, Any]]) -> list[Step]:
-    there = {**kibana.read(OBJECTS), **kibana.read_rules(rule["id"] for rule in rules)}
-    return plan_kibana(OBJECTS, rules, there)
-
-
-def _install(kibana: Kibana, rules: list[dict[str, Any]] = RULES) -> list[str]:
-    """Install; return what was planned."""
-    steps = _plan(kibana, rules)
-    assert apply(steps, kibana, lambda _step: None) == []
-    return [step.action for step in steps]
-
-
-def test_all_is_made_and_made_once(kibana: Kibana, double: KibanaDouble) -> None:
-    """The first run makes data view, dashboard and rule; the second finds them as they should be."""
-    assert _install(kibana) == ["create"] * 3
-    assert double.saved["dashboard", "d1"]["attributes"]["title"] == "Überblick"
-    assert double.saved["dashboard", "d1"]["coreMigrationVersion"] == "8.8.0"
-    assert double.rules["r1"]["consumer"] == "stackAlerts"
-    done = list(double.changes)
-    assert _install(kibana) == ["same"] * 3
-    assert double.changes == done
-
-
 def test_credentials_go_with_each_request(kibana: Kibana, double: KibanaDouble) -> None:
     """The same API key as for Elasticsearch is used."""
     double.password = "ApiKey a-key-of-tests"
     assert kibana.check() == "9.4.3"
-    assert _install(kibana) == ["create"] * 3
+    kibana.check_access(rules=True)
+    assert install_kibana(kibana) == ["create"] * 4
 
 
 def test_a_space_is_in_each_path(double: KibanaDouble) -> None:
     """A space is named as Kibana wants it, before /api; the default one is not."""
+    double.spaces["net work"] = Space()
     with Kibana(double.url, "net work", Access()) as kibana:
-        _install(kibana)
+        kibana.check_access(rules=True)
+        install_kibana(kibana)
     assert {one.split()[1].partition("/api/")[0] for one in double.requests} == {"/s/net%20work"}
     double.requests.clear()
     with Kibana(double.url, "default", Access()) as kibana:
@@ -98,44 +57,33 @@ def test_a_space_is_in_each_path(double: KibanaDouble) -> None:
     assert double.requests == ["GET /api/status"]
 
 
-def test_json_in_text_is_compared_by_what_it_says(kibana: Kibana, double: KibanaDouble) -> None:
-    """Kibana writes the JSON inside a dashboard anew and adds defaults: that is no change; another panel is one."""
-    _install(kibana, [])
-    attributes = double.saved["dashboard", "d1"]["attributes"]
-    attributes["panelsJSON"] = json.dumps([{"panelIndex": "1", "version": "9.4.3", "type": "lens"}], indent=1)
-    assert [step.action for step in _plan(kibana, [])] == ["same", "same"]
-    attributes["panelsJSON"] = json.dumps([{"panelIndex": "1", "type": "map"}])
-    changed = _plan(kibana, [])[1]
-    assert changed.action == "change"
-    assert [line.strip("+- ,") for line in changed.diff if line[:1] in "+-"] == ['"type": "map"', '"type": "lens"']
-    assert _install(kibana, []) == ["same", "change"]
-    assert _install(kibana, []) == ["same", "same"]
+def test_a_space_that_there_is_not_is_told(double: KibanaDouble) -> None:
+    """Kibana itself would take objects for a space whose name is mistyped, and nobody would ever see them."""
+    with (
+        Kibana(double.url, "netwrok", Access()) as kibana,
+        pytest.raises(LexilogError, match=r"--kibana-space: .* has no space 'netwrok'"),
+    ):
+        kibana.check_access(rules=False)
 
 
-def test_a_rule_keeps_whom_it_tells(kibana: Kibana, double: KibanaDouble) -> None:
-    """A changed rule is brought up to date; its actions, and whether it runs, are its owner's."""
-    _install(kibana)
-    action = {"id": "c1", "group": "query matched", "params": {"message": "x"}}
-    double.rules["r1"] |= {"actions": [{**action, "connector_type_id": ".email"}], "enabled": False}
-    assert [step.action for step in _plan(kibana, RULES)] == ["same"] * 3
-    double.rules["r1"]["params"] = {"threshold": [7]}
-    assert _install(kibana) == ["same", "same", "change"]
-    assert double.rules["r1"]["params"] == {"threshold": [0]}
-    assert double.rules["r1"]["actions"] == [action]
-    assert double.rules["r1"]["enabled"] is False
+def test_what_may_not_be_written_is_told_first(kibana: Kibana, double: KibanaDouble) -> None:
+    """Kibana says who may write saved objects and rules; that is looked at without writing anything."""
+    double.forbidden = {"stackAlerts"}
+    kibana.check_access(rules=False)
+    with pytest.raises(LexilogError, match=r"lack \*all\* on Stack Rules in space 'default'"):
+        kibana.check_access(rules=True)
+    double.forbidden = {"savedObjectsManagement"}
+    with pytest.raises(LexilogError, match=r"lack \*all\* on Saved Objects Management in space 'default'"):
+        kibana.check_access(rules=False)
+    assert double.changes == []
 
 
-def test_removal_takes_what_is_there(kibana: Kibana, double: KibanaDouble) -> None:
-    """Dashboards go before the data view that they need; what is not there, or not ours, is left alone."""
-    _install(kibana)
-    double.saved["dashboard", "theirs"] = {"type": "dashboard", "id": "theirs", "attributes": {}}
-    del double.rules["r1"]
-    there = {**kibana.read(OBJECTS), **kibana.read_rules(["r1"])}
-    steps = plan_kibana_remove(there)
-    assert [(step.action, step.kind) for step in steps] == [("remove", "dashboard"), ("remove", "index-pattern")]
-    assert apply(steps, kibana, lambda _step: None) == []
-    assert list(double.saved) == [("dashboard", "theirs")]
-    assert kibana.read(OBJECTS) == {}
+@pytest.mark.parametrize("answer", [(404, {"message": "Not Found"}), (200, {}), (200, {"savedObjectsManagement": 1})])
+def test_a_kibana_that_does_not_tell_is_tried(kibana: Kibana, double: KibanaDouble, answer: Any) -> None:
+    """Where Kibana has no such path, or answers otherwise, nothing is forbidden."""
+    double.broken["POST /api/core/capabilities"] = answer
+    double.broken["GET /api/alerting/rule_types"] = answer
+    kibana.check_access(rules=True)
 
 
 def test_what_is_gone_meanwhile_is_no_error(kibana: Kibana) -> None:
@@ -145,11 +93,27 @@ def test_what_is_gone_meanwhile_is_no_error(kibana: Kibana) -> None:
 
 
 def test_a_refused_import_says_why(kibana: Kibana, double: KibanaDouble) -> None:
-    """Kibana answers 200 to an import that has failed; the reason is told, and how far it came."""
+    """Kibana answers 200 to an import that has failed; the reason is told."""
     errors = [{"id": "d1", "type": "dashboard", "error": {"type": "missing_references"}}]
     double.broken["POST /api/saved_objects/_import"] = (200, {"success": False, "errors": errors})
-    with pytest.raises(LexilogError, match=r"dashboard d1: .*missing_references.*\n0 of 2 steps are done"):
-        apply(_plan(kibana, []), kibana, lambda _step: None)
+    with pytest.raises(LexilogError, match=r"dashboard d1: .*missing_references"):
+        apply(plan_kibana(kibana), kibana, lambda _step: None)
+
+
+@pytest.mark.parametrize("path", ["POST /api/saved_objects/_import", "GET /api/alerting/rule/r1"])
+def test_a_page_is_no_answer(kibana: Kibana, double: KibanaDouble, path: str) -> None:
+    """A proxy that answers with a page for people, and 200, is not taken for Kibana."""
+    double.broken[path] = (200, "<html>Please log in</html>")
+    with pytest.raises(LexilogError, match="is not Kibana, or does not let us in"):
+        install_kibana(kibana)
+
+
+@pytest.mark.parametrize("answer", ["<html>Please log in</html>", {"objects": []}])
+def test_an_export_that_is_none_is_told(kibana: Kibana, double: KibanaDouble, answer: Any) -> None:
+    """An export is lines of JSON; anything else is not taken for an empty Kibana."""
+    double.broken["POST /api/saved_objects/_export"] = (200, answer)
+    with pytest.raises(LexilogError, match="is not Kibana, or does not let us in"):
+        kibana.read(OBJECTS)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +135,15 @@ def test_what_is_wrong_with_kibana_is_told(kibana: Kibana, double: KibanaDouble,
     assert "a-key-of-tests" not in str(caught.value)
 
 
+def test_a_redirect_says_where_to(kibana: Kibana, double: KibanaDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Kibana below a base path, or a login page before it, sends elsewhere: nothing follows, the place is told."""
+    monkeypatch.setattr(KibanaDouble, "headers", {"location": "/base/api/status"})
+    double.broken["GET /api/status"] = (302, "")
+    with pytest.raises(LexilogError, match="HTTP 302: go to /base/api/status"):
+        kibana.check()
+    assert double.requests == ["GET /api/status"]
+
+
 def test_an_export_that_fails_otherwise_is_an_error(kibana: Kibana, double: KibanaDouble) -> None:
     """A refusal that names no missing object is not taken for an empty Kibana."""
     double.broken["POST /api/saved_objects/_export"] = (403, {"message": "Unable to bulk_get dashboard"})
@@ -178,18 +151,23 @@ def test_an_export_that_fails_otherwise_is_an_error(kibana: Kibana, double: Kiba
         kibana.read(OBJECTS)
 
 
-def test_the_shipped_objects_are_installed_once(kibana: Kibana, double: KibanaDouble) -> None:
-    """All dashboards, searches and rules that are shipped go in, and are found as they should be."""
+@pytest.mark.parametrize("space", [None, "ops"])
+def test_the_shipped_objects_are_installed_once(double: KibanaDouble, space: str | None) -> None:
+    """All dashboards, searches and rules that are shipped go in, are found as they should be, and go again."""
+    double.spaces["ops"] = Space()
     source = Source((), "1.2.0")
     objects, alerts = saved_objects(source), rules(source)
+    kept = double.spaces[space or "default"]
+    with Kibana(double.url, space, Access()) as kibana:
 
-    def plan() -> list[Step]:
-        there = {**kibana.read(objects), **kibana.read_rules(one["id"] for one in alerts)}
-        return plan_kibana(objects, alerts, there)
+        def plan(*, remove: bool = False) -> list[Step]:
+            return kibana_steps(kibana, objects, alerts, "1.2.0", remove=remove)
 
-    assert {step.action for step in plan()} == {"create"}
-    assert apply(plan(), kibana, lambda _step: None) == []
-    assert len(double.saved) == len(objects) >= 5
-    assert len(double.rules) == len(alerts) >= 5
-    assert {step.action for step in plan()} == {"same"}
-    assert next(iter(double.saved))[0] == "index-pattern"
+        assert {step.action for step in plan()} == {"create"}
+        assert apply(plan(), kibana, lambda _step: None) == []
+        assert len(kept.saved) == len(objects) >= 5
+        assert len(kept.rules) == len(alerts) >= 5
+        assert {step.action for step in plan()} == {"same"}
+        assert next(iter(kept.saved))[0] == "index-pattern"
+        assert apply(plan(remove=True), kibana, lambda _step: None) == []
+    assert (kept.saved, kept.rules) == ({}, {})

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from lexilog.compilers.elasticsearch.objects import ClusterObject
+from lexilog.compilers.elasticsearch.pipeline import pipelines
+from lexilog.compilers.elasticsearch.templates import Lifecycle, templates
+from lexilog.compilers.source import Source
 from lexilog.errors import LexilogError
 from lexilog.install.clash import clashes, meet
-from lexilog.install.plan import needs_rollover, plan_install, plan_remove
+from lexilog.install.plan import Step, is_ours, plan_install, plan_remove
 
 META = {"managed_by": "lexilog", "version": "1.2.0"}
 ECS = ClusterObject(
@@ -99,14 +102,7 @@ def test_a_change_is_shown_as_a_difference() -> None:
     )
     assert step.action == "change"
     assert [line for line in step.diff if line[:1] in "+-"] == ['-    "version": "1.2.0"', '+    "version": "1.3.0"']
-    assert not needs_rollover([step])
-
-
-def test_new_mappings_need_a_rollover() -> None:
-    """A template that changes in more than its stamp makes other indices than those that are there."""
-    body = {**ECS.body, "template": {"mappings": {"dynamic": False, "properties": {"a": {"type": "keyword"}}}}}
-    assert needs_rollover(plan_install([ECS._replace(body=body)], THERE, "1.2.0"))
-    assert not needs_rollover(plan_install([ECS], THERE, "1.2.0"))
+    assert not step.is_new_shape
 
 
 def test_lines_of_a_script_are_compared_one_by_one() -> None:
@@ -135,6 +131,36 @@ def test_a_newer_version_is_refused_unless_forced() -> None:
     with pytest.raises(LexilogError, match=r"'lexilog@ecs' is of lexilog 1\.10\.0, this is 1\.9\.0"):
         plan_install([ECS], there, "1.9.0")
     assert [step.action for step in plan_install([ECS], there, "1.9.0", force=True)] == ["change"]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"), [("1.0.0rc1", False), ("1.0", False), ("1.0.1.dev1", True), ("no version", False)]
+)
+def test_what_is_newer_is_told_by_version(version: str, is_refused: bool) -> None:
+    """A candidate gives way to its release; a stamp that is no version counts as older, and is put right."""
+    there = {("component_template", "lexilog@ecs"): {"template": {}, "_meta": {**META, "version": version}}}
+    if is_refused:
+        with pytest.raises(LexilogError, match="upgrade lexilog"):
+            plan_install([ECS], there, "1.0.0")
+    else:
+        assert [step.action for step in plan_install([ECS], there, "1.0.0")] == ["change"]
+
+
+def test_a_copy_of_our_stamp_is_not_ours() -> None:
+    """A clone keeps `_meta`: under a name that we never use, and under the user's own, an object stays."""
+    clones = {
+        ("component_template", name): {"template": {}, "_meta": META} for name in ("lexilog-mine", "lexilog@custom")
+    }
+    assert plan_install([ECS], clones, "1.2.0") == [Step("create", *ECS, is_new_shape=True)]
+    assert plan_remove(clones, {}) == []
+
+
+def test_all_that_is_made_is_known_as_ours() -> None:
+    """No object of the compilers has a name that the installer would take for somebody else's."""
+    source = Source((), "1.2.0")
+    both: tuple[Lifecycle, ...] = ("ilm", "dsl")
+    made = [one for lifecycle in both for one in templates(source, lifecycle=lifecycle, pipeline=True)]
+    assert [one.name for one in (*made, *pipelines(source)) if not is_ours(*one)] == []
 
 
 def test_what_an_earlier_run_left_is_told_and_kept() -> None:
