@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lexilog.catalog.severity import FACILITIES, SEVERITIES
 from lexilog.enrich.plan import Plan, Writer
-from lexilog.enrich.values import address_family
+from lexilog.enrich.values import LONG, address_family
 from lexilog.model import Frame, Match, Quality, Record
 
 __all__ = ["error_fields", "matched_fields", "unknown_fields"]
@@ -30,7 +30,9 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
     found["event.original"] = record.line
     found["event.created"] = now
     if frame.time is not None:
-        found["lexilog.lag"] = (now - frame.time) // _MICROSECOND * 1000
+        lag = (now - frame.time) // _MICROSECOND * 1000
+        if lag in LONG:
+            found["lexilog.lag"] = lag
     if record.id is not None:
         found["event.id"] = record.id
     found["lexilog.match.quality"] = match.quality.value

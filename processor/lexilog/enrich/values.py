@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["address_family", "as_address", "as_long", "as_port", "converter"]
+__all__ = ["LONG", "address_family", "as_address", "as_long", "as_port", "converter"]
 
 Converter = Callable[[str], Any]
 
@@ -16,7 +16,8 @@ _INNER = re.compile(r"(?:ipv[46]\([^=]{0,64}=)?\[?([0-9A-Fa-f:.]{2,45})\]?(?:/(\
 # The port in ipv4(udp:500,…) or in 192.0.2.1/500; 0 and "any" say nothing.
 _PORT = re.compile(r"\w+\(\w+:(\d{1,5}),|([0-9A-Fa-f:.\]]{2,47})/(\d{1,5})\Z")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
-_LONG = range(-(2**63), 2**63)
+# What 64 bits hold.
+LONG = range(-(2**63), 2**63)
 
 
 def address_family(text: str) -> str | None:
@@ -54,7 +55,7 @@ def as_port(text: str) -> int | None:
 def as_long(text: str) -> int | None:
     """Return the whole number that a text is, if 64 bits hold it."""
     number = int(text) if _NUMBER.fullmatch(text) else None
-    return number if number is not None and number in _LONG else None
+    return number if number is not None and number in LONG else None
 
 
 def _is_address(family: socket.AddressFamily, text: str) -> bool:

@@ -271,3 +271,10 @@ def test_json_is_the_document(pipeline: Pipeline) -> None:
     data = encode_json(enriched)
     assert b"\n" not in data
     assert json.loads(data) == document(enriched)
+
+
+def test_a_lag_that_64_bits_do_not_hold_is_left_out(enrich: Callable[..., dict[str, Any]]) -> None:
+    """A device that says it is the year 1 costs no document: nanoseconds of 2,000 years are no long."""
+    line = "<30>1 {}-08-03T10:18:44Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER - VPN a from 192.0.2.1 is up."
+    assert "lag" not in enrich(line.format("0001"))["lexilog"]
+    assert enrich(line.format("2025"))["lexilog"]["lag"] > 0
