@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from lexilog.yaml_document import Document
 
-__all__ = ["TYPED", "Field", "ecs", "fields"]
+__all__ = ["TYPED", "Field", "Shape", "ecs", "fields", "shape"]
 
 _HERE = Path(__file__).resolve().parent
 
 FieldType = Literal["boolean", "constant_keyword", "date", "flattened", "ip", "keyword", "long", "match_only_text"]
 # ECS's own levels, and ours for what ECS does not have.
 FieldLevel = Literal["core", "extended", "custom"]
+
+# What may stand at a name: ``value``, ``flattened``, or a map with what may stand at each name in it.
+Shape: TypeAlias = "str | Mapping[str, Shape]"
 
 # Types of the fields that can take a value out of a line.
 TYPED = frozenset({"boolean", "ip", "keyword", "long"})
@@ -80,6 +84,19 @@ def fields() -> dict[str, Field]:
         CatalogError: the table cannot be read.
     """
     return {field.name: field for field in Document(_HERE / "fields.yml").convert(list[Field])}
+
+
+@cache
+def shape() -> dict[str, Shape]:
+    """Return the field table as a tree by the parts of the names; a name that is in none holds anything."""
+    tree: dict[str, Any] = {}
+    for field in fields().values():
+        *path, last = field.name.split(".")
+        place = tree
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = "flattened" if field.type == "flattened" else "value"
+    return tree
 
 
 @cache

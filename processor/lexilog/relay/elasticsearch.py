@@ -28,6 +28,7 @@ from lexilog.model import Enriched
 from lexilog.relay._bulk import Answer, Result, error_in
 from lexilog.relay._http import connection_problem, parse_url
 from lexilog.relay._renewed import Renewed
+from lexilog.relay._shape import fit
 from lexilog.relay._text import excerpt, seconds, secrets_in
 from lexilog.relay._tls import Loaded, TlsFiles, refuse_files
 from lexilog.relay.base import Delivery, Refusal, Refused, Relay, isolate, slices
@@ -37,10 +38,12 @@ __all__ = ["ElasticsearchRelay"]
 
 # Seconds before the second attempt; each pause after it is twice as long, up to the last figure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-# What a data stream may be called: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create
-_NAME = re.compile(r"""[^-_+.\s\\/*?"<>|,#:][^\s\\/*?"<>|,#:]{0,99}""")
+# What a part of a data stream's name keeps of a text: less than it could hold, and the same on every cluster.
+_OTHER = re.compile(r"[^a-z0-9_.]")
 _DEFAULTS = {"type": "logs", "dataset": "lexilog.unknown", "namespace": "default"}
-_HEADERS = {"accept": "application/json", "content-type": "application/x-ndjson"}
+# Client 9 asks for the API of 9, which 8.x does not know; 9.x still answers as 8 does.
+_MEDIA = "application/vnd.elasticsearch+{}; compatible-with=8"
+_HEADERS = {"accept": _MEDIA.format("json"), "content-type": _MEDIA.format("x-ndjson")}
 _PARAMETERS = {
     # Without it a cluster that lacks the index template makes a plain index of its own guesses.
     "require_data_stream": "true",
@@ -59,8 +62,10 @@ class _Item(NamedTuple):
 class ElasticsearchRelay(Relay):
     """Creates one document per record in the data stream that the record names (``data_stream.*``).
 
-    A record that names none, as one that no catalogue knows, goes to ``logs-lexilog.unknown-default``; a part of the
-    name that no data stream of logs can have is replaced by that part of it.
+    A record that names none, as one that no catalogue knows, goes to ``logs-lexilog.unknown-default``. A part of the
+    name is written in lower case and with ``_`` for what is no letter, digit, ``_`` or ``.``, as the ingest pipeline
+    does; where nothing is left of it that part of the default takes its place. So that the document is taken what an
+    agent has set in a form that our indices have not moves to ``labels``.
 
     The document's ``_id`` is the record's ``event.id``: when a sender repeats a batch the cluster answers 409 to the
     documents that it has, which counts as taken. An ``_id`` is unique in one backing index only, so what is repeated
@@ -213,6 +218,8 @@ class ElasticsearchRelay(Relay):
             if status == 413 or is_unfit:
                 return Refused(text)
             problem = f"{text}; {found.remedy}" if found is not None and found.remedy else text
+            if status == 406 and "compatible-with" in text:
+                problem += "; this is OpenSearch, or an Elasticsearch before 8: lexilog writes to Elasticsearch 8 and 9"
             wait = _retry_after(error.meta.headers.get("retry-after"))
         elif isinstance(error, ConnectionTimeout):
             problem = f"no answer within {self._settings.timeout:g} s"
@@ -248,7 +255,7 @@ def _node(url: str, context: ssl.SSLContext | None) -> NodeConfig:
 
 
 def _item(record: Enriched) -> _Item:
-    stream, document = encode_finished(record, _name_stream)
+    stream, document = encode_finished(record, _finish)
     action = {"_index": stream}
     if isinstance(key := record.fields.get("event.id"), str):
         action["_id"] = key
@@ -257,21 +264,23 @@ def _item(record: Enriched) -> _Item:
     return _Item(record, lines, None if stream in (ours, "-".join(_DEFAULTS.values())) else stream)
 
 
-def _name_stream(document: dict[str, Any]) -> str:
-    """Return the data stream of a document; the document says the same, nested, when this is done."""
+def _finish(document: dict[str, Any]) -> str:
+    """Make a document fit and return its data stream; the document says the same, nested, when this is done."""
+    fit(document)
     nested = document.get("data_stream")
     nested = dict(nested) if isinstance(nested, Mapping) else {}
     for part, default in _DEFAULTS.items():
         flat = document.pop(f"data_stream.{part}", None)
-        nested[part] = next((text for text in (nested.get(part), flat) if _is_name(text)), default)
+        nested[part] = _stream_part(nested.get(part)) or _stream_part(flat) or default
     # What goes through here are logs, and templates for other types are made for something else.
     nested["type"] = _DEFAULTS["type"]
     document["data_stream"] = nested
     return "-".join(nested[part] for part in _DEFAULTS)
 
 
-def _is_name(text: object) -> bool:
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None and text == text.lower()
+def _stream_part(value: object) -> str:
+    """Return a text as a part of a data stream's name; empty where nothing is left of it."""
+    return _OTHER.sub("_", value.lower())[:100].lstrip("_.") if isinstance(value, str) else ""
 
 
 def _problem(error: Exception, files: TlsFiles | None) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent_fields import AGENTS
 from elasticsearch_node import Node
 from elasticsearch_relay import deliver
 from elasticsearch_templates import golden, install
 from lexilog import Enriched, Pipeline, Record, RelayError
+from lexilog.otlp.decode import BODY_KEYS
 from lexilog.relay.base import Delivery
 
 # Seconds in which the node has to take the first documents.
@@ -60,6 +62,22 @@ def test_a_rollover_in_the_middle_loses_and_repeats_nothing(es9: Node, pipeline:
         of_generation = {name: count for name, count in indices.items() if name.endswith(generation)}
         found = {name.removeprefix(".ds-").rsplit("-", 2)[0]: count for name, count in of_generation.items()}
         assert found == streams(half, namespace)
+
+
+def test_the_major_version_before_is_written_to(esql8: Node, pipeline: Pipeline) -> None:
+    """Elasticsearch 8 takes what 9 does, though the client is that of 9."""
+    install(esql8)
+    batch = records(pipeline, "relay_before", 20)
+    assert deliver(esql8, batch) == [Delivery()]
+    assert ask(esql8, "relay_before", {"field": "event.id"}) == Counter(f"id-{number}" for number in range(20))
+
+
+def test_what_agents_set_is_taken(es9: Node, pipeline: Pipeline) -> None:
+    """Whatever the form of an agent's fields beside the time: the cluster takes the record."""
+    install(es9)
+    named = [{**fields, "data_stream.namespace": "relay_agents"} for fields in AGENTS if "data_stream" not in fields]
+    batch = [pipeline.process(Record.from_map({**fields, "@timestamp": "2026"}, BODY_KEYS)) for fields in named]
+    assert deliver(es9, batch) == [Delivery()]
 
 
 def test_a_restart_in_the_middle_loses_and_repeats_nothing(es9_alone: Node, pipeline: Pipeline) -> None:

@@ -19,7 +19,7 @@ from lexilog import Enriched, Pipeline, Record, RelayError, SettingsError
 from lexilog.relay import elasticsearch as relay_module
 from lexilog.relay._bulk import Result
 from lexilog.relay.base import Delivery
-from lexilog.relay.elasticsearch import ElasticsearchRelay
+from lexilog.relay.elasticsearch import ElasticsearchRelay, _finish
 from lexilog.relay.settings import ElasticsearchSettings
 from processes import free_port
 
@@ -203,7 +203,7 @@ def test_a_record_without_an_id_gets_one_from_the_cluster(pipeline: Pipeline) ->
 def test_an_agents_names_are_honoured_where_they_can_be(pipeline: Pipeline) -> None:
     """Nested and dotted names count, part by part, for logs alone; what the agent had beside them stays."""
     nested = {"data_stream": {"dataset": "a.b", "more": 1}, "data_stream.namespace": "c"}
-    odd = {"data_stream": {"type": "Logs", "dataset": None, "namespace": "a/b"}}
+    odd = {"data_stream": {"type": "Logs", "dataset": None, "namespace": "__"}}
     metrics = {"data_stream": {"type": "metrics", "dataset": "a"}}
     flat = {"data_stream.type": "traces", "data_stream.namespace": "c"}
     cluster = ClusterDouble()
@@ -214,6 +214,36 @@ def test_an_agents_names_are_honoured_where_they_can_be(pipeline: Pipeline) -> N
     wanted = {"dataset": "a.b", "more": 1, "type": "logs", "namespace": "c"}
     assert cluster.taken[0].source["data_stream"] == wanted
     assert "data_stream.namespace" not in cluster.taken[0].source
+
+
+@pytest.mark.parametrize(
+    ("stated", "name"),
+    [
+        ("Prod", "prod"),
+        ("a/b-c d", "a_b_c_d"),
+        ("_.-+x", "x"),
+        ("é🎉\ud83cb", "b"),
+        ("é🎉", "default"),
+        ("a" * 99 + "🎉b", "a" * 99 + "_"),
+        ("..", "default"),
+        (5, "default"),
+    ],
+)
+def test_a_name_keeps_what_every_cluster_can_hold(pipeline: Pipeline, stated: object, name: str) -> None:
+    """What an index cannot be called is written with an underscore, and where no name is left it is the default."""
+    assert _finish({"data_stream": {"namespace": stated}}) == f"logs-lexilog.unknown-{name}"
+
+
+def test_the_relay_sends_what_fits(pipeline: Pipeline) -> None:
+    """A record of an agent with fields of another form leaves as a document that the cluster takes."""
+    cluster = ClusterDouble()
+    deliver(
+        cluster, [pipeline.process(Record(line="a line", fields={"host": "web1", "log": "a line"}, line_key="log"))]
+    )
+    [document] = [one.source for one in cluster.taken]
+    assert document["labels"] == {"host": "web1"}
+    assert "log" not in document
+    assert "host" not in document
 
 
 def test_fields_that_cannot_be_written_do_not_cost_the_record(pipeline: Pipeline) -> None:
@@ -442,6 +472,11 @@ def test_tls_to_a_port_without_it_says_so(batch: list[Enriched]) -> None:
         (whole(403, error("cluster_block_exception", "read-only")), "HTTP 403: .*: read-only; lift the block"),
         (whole(404, "not here"), "HTTP 404: not here"),
         (whole(406, "no such type"), "HTTP 406: no such type"),
+        (
+            # As OpenSearch 3.6 answers.
+            whole(406, {"error": "Content-Type header [x; compatible-with=9] is not supported", "status": 406}),
+            "HTTP 406: .* this is OpenSearch, or an Elasticsearch before 8: lexilog writes to Elasticsearch 8 and 9",
+        ),
         (whole(429, error("circuit_breaking_exception", "too much")), "HTTP 429: circuit_breaking_exception: too much"),
         (whole(500, ""), "HTTP 500: no reason given"),
         (whole(502, "<html>bad gateway</html>", content_type="text/html"), "HTTP 502: <html>bad gateway"),
