@@ -1,7 +1,7 @@
 """Elastic's own validator of packages on ours.
 
-It is a library in Go, ``github.com/elastic/package-spec/v3``. Either its user ``elastic-package`` is on PATH, or a
-program ``package-spec-validate DIR`` that calls ``validator.ValidateFromPath`` and ends with 1 where it finds any.
+It is a library in Go, ``github.com/elastic/package-spec/v3``, that is in no registry as a program. Either its user
+``elastic-package`` is on PATH, or ``package-spec-validate DIR``, which everybody builds: `RECIPE`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ import pytest
 from lexilog.compilers.elasticsearch import package
 from lexilog.compilers.source import load_source
 
+RECIPE = (
+    "a Go program `package-spec-validate` of one file, which calls validator.ValidateFromPath(os.Args[1]) of "
+    "github.com/elastic/package-spec/v3/code/go/pkg/validator, prints the error and ends with 1 where there is one; "
+    "with `require github.com/elastic/package-spec/v3 v3.6.6` in go.mod: GOTOOLCHAIN=local GOFLAGS=-mod=mod go build"
+)
 Validate = Callable[[Path], "subprocess.CompletedProcess[str]"]
 
 
@@ -25,7 +30,7 @@ def validate() -> Validate:
         return lambda folder: _run([program, str(folder)], folder)
     if (program := shutil.which("elastic-package")) is not None:
         return lambda folder: _run([program, "lint"], folder)
-    pytest.skip("needs Elastic's validator on PATH: elastic-package, or package-spec-validate (see this file)")
+    pytest.skip(f"needs Elastic's validator on PATH, with --nodes too: elastic-package, or {RECIPE}")
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

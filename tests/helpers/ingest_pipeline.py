@@ -18,6 +18,7 @@ from lexilog.enrich.document import document
 from lexilog.model import Record
 from lexilog.otlp.decode import BODY_KEYS
 from lexilog.pipeline import Pipeline
+from lexilog.relay._shape import fit
 
 __all__ = ["Installed", "Simulated", "by_processor", "differing", "installed", "mutated"]
 
@@ -104,13 +105,15 @@ def installed(node: Node, name: str) -> Iterator[Installed]:
 
 
 def by_processor(documents: Sequence[Mapping[str, Any]], moments: Sequence[datetime]) -> list[dict[str, Any]]:
-    """Return what the processor makes of documents that come in at certain moments."""
+    """Return what the service writes to Elasticsearch of documents that come in at certain moments."""
     now = moments[0]
     pipeline = Pipeline(load_source().catalogs, max_line=_LONGEST, now=lambda: now)
     made = []
     for fields, now in zip(documents, moments, strict=True):  # noqa: B007 (it is the pipeline's clock)
         record = Record.from_map(fields, BODY_KEYS, time=_time(fields.get("@timestamp")))
-        made.append(document(pipeline.process(record)))
+        out = document(pipeline.process(record))
+        fit(out)
+        made.append(out)
     return made
 
 

@@ -15,7 +15,7 @@ from lexilog.compilers.source import load_source
 
 Run = Callable[[dict[str, Any]], dict[str, Any]]
 
-_NAME = "h-package"
+_NAME = "lexilog-test-package"
 _FAILS = "a line on which a step of the pipeline fails"
 _STREAM = "logs-lexilog.log-branch"
 
@@ -83,3 +83,21 @@ def test_keeps_a_record_on_which_it_fails(run: Run) -> None:
     assert "made to fail" in record["error"]["message"]
     assert (found["_index"], record["data_stream"]["dataset"]) == (_STREAM, "lexilog.log")
     assert [name for name in record if name.startswith("_lexilog")] == []
+
+
+def test_takes_out_what_no_term_can_hold(run: Run, es9: Node) -> None:
+    """A value too long for a term does not keep a record from being indexed, with the mapping that Fleet makes."""
+    line = '<14>1 2026-01-15T12:00:00.000Z srx1 kmd 1 KMD_PM_SA_ESTABLISHED [junos@2636.1.1.1.2.36 a="{}" b="c"] x'
+    found = run({"@timestamp": "2026-01-15T12:00:00Z", "message": line.format("\N{EURO SIGN}" * 20_000)})["_source"]
+    assert found["log"]["syslog"]["structured_data"] == {"junos@2636.1.1.1.2.36": {"b": "c"}}
+    assert found["lexilog"]["variables"] == {"b": "c"}
+    flattened = {"type": "flattened"}
+    properties = {
+        "lexilog": {"properties": {"variables": flattened}},
+        "log": {"properties": {"syslog": {"properties": {"structured_data": flattened}}}},
+    }
+    es9.request("PUT", f"/{_NAME}", {"mappings": {"dynamic": False, "properties": properties}})
+    try:
+        assert es9.request("POST", f"/{_NAME}/_doc", found)["result"] == "created"
+    finally:
+        es9.request("DELETE", f"/{_NAME}")

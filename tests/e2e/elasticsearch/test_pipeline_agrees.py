@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from agent_fields import AGENTS, UNKNOWN, VPN_UP
 from elasticsearch_node import Node
 from ingest_pipeline import Installed, Simulated, by_processor, differing, installed, mutated
 from lexilog.catalog.samples import samples
@@ -18,8 +19,6 @@ TESTS = Path(__file__).resolve().parents[2]
 EXAMPLES = TESTS.parent / "examples" / "lines"
 # Where agents write lines as they are, and a data stream that is not ours.
 RAW, OTHER = "logs-lexilog.raw-default", "logs-syslog-default"
-VPN_UP = '<28>1 2025-08-03T10:18:44.5Z srx1 kmd 1 KMD_VPN_UP_ALARM_USER [junos@2636.1.1.1.2.129 vpn-name="hq"]'
-UNKNOWN = "Aug  3 10:18:44 host program: a line that nobody knows"
 _HELPERS = {"_lexilog", "_lexilog_now", "_lexilog_problem"}
 
 
@@ -33,39 +32,14 @@ class Allowed(NamedTuple):
 # No line is read in another way. What differs is where a document of an agent goes, and what follows from it.
 ALLOWED = (
     Allowed("@timestamp", "an agent in front of a cluster must set it: it is the time of arrival, the device's counts"),
-    Allowed("data_stream", "an unknown line from logs-lexilog.raw-* goes to logs-lexilog.unknown-*"),
+    Allowed(
+        "data_stream",
+        "an unknown line from logs-lexilog.raw-* goes to logs-lexilog.unknown-*; one of a plain index stays",
+    ),
     Allowed("data_stream.dataset", "what the agent states is where it wrote to, and not where the document goes"),
     Allowed("data_stream.namespace", "a name of a data stream cannot hold what the agent states"),
     Allowed("labels", "an @timestamp that is no date stands there: a data stream would refuse the document"),
-)
-
-# What agents send, beside plain lines.
-AGENTS: tuple[Mapping[str, Any], ...] = (
-    {"message": VPN_UP, "@timestamp": "2026-01-15T12:00:00.000Z"},
-    {"message": UNKNOWN, "@timestamp": "2026-01-15T12:00:00.000Z"},
-    {"message": UNKNOWN, "@timestamp": "fifteenth of January"},
-    {"log": VPN_UP, "stream": "stdout", "container_name": "srx"},
-    {"MESSAGE": VPN_UP, "_PID": "1"},
-    {"message": VPN_UP, "log": {"file": {"path": "/var/log/srx"}, "level": "info"}, "agent": {"type": "filebeat"}},
-    {
-        "message": VPN_UP,
-        "event": {"original": "x", "dataset": "system", "category": ["a"], "mine": 1, "deep": {"a": 1}},
-    },
-    {"message": VPN_UP, "event.dataset": "system", "event.mine": 2, "lexilog.impact": "x", "lexilog.variables.a": 1},
-    {"message": VPN_UP, "event": "text", "lexilog": [1]},
-    {"message": VPN_UP, "event": "text", "labels": "x"},
-    {"message": VPN_UP, "event": "text", "labels": {"a": 1}},
-    {"message": VPN_UP, "source": "text", "observer.hostname": "mine", "log.level": "mine", "process": {"pid": "7"}},
-    {"message": VPN_UP, "ecs": "8.0", "ecs.version": "1", "observer": None, "network": {}, "host": {"name": "web1"}},
-    {"message": VPN_UP, "data_stream": {"type": "logs", "dataset": "lexilog.raw", "namespace": "prod"}},
-    {"message": VPN_UP, "data_stream.namespace": "Pr-od", "data_stream.dataset": "lexilog.raw"},
-    {"message": VPN_UP + "\r\n", "_lexilog_now": "x", "_lexilog": {"match": 1}},
-    {"message": UNKNOWN, "event": {"kind": "metric", "module": "x"}, "lexilog": {"match": {"tail": "x"}}},
-    {"message": "x" * 65_537},
-    {"message": ""},
-    {"message": {"a": 1}},
-    {"message": None, "event": 5},
-    {"elsewhere": VPN_UP},
+    Allowed("lexilog.observer", "what has been read before passes as it is; the service reads it again"),
 )
 
 
@@ -80,6 +54,13 @@ def on_elasticsearch(es9: Node) -> Iterator[Installed]:
 def on_opensearch(os3: Node) -> Iterator[Installed]:
     """Return the pipeline on OpenSearch 3."""
     with installed(os3, "test-agrees") as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(scope="module")
+def on_elasticsearch_8(esql8: Node) -> Iterator[Installed]:
+    """Return the pipeline on Elasticsearch 8.19."""
+    with installed(esql8, "test-agrees") as pipeline:
         yield pipeline
 
 
@@ -133,6 +114,18 @@ def test_other_lines(on_elasticsearch: Installed) -> None:
     assert _disagreeing(on_elasticsearch, other_lines()) == []
 
 
+def test_a_session_that_began_before_all_time(on_elasticsearch: Installed) -> None:
+    """One that lasted longer than there are years has an end and no start, as in the processor."""
+    known = next(line for line in golden_lines() if '"durationSeconds":436' in line)
+    when = known[: known.index(" gw1")]
+    line = known.replace(when, "0100-11-12T08:08:24Z").replace(":436", ":8000000000")
+    [found] = on_elasticsearch.simulate(_documents([line]), OTHER)
+    assert found.source["event"]["end"] == "0100-11-12T08:08:24.000Z"
+    assert "start" not in found.source["event"]
+    # The time since is more than a long can hold.
+    assert "lag" not in found.source["lexilog"]
+
+
 def test_mutated_lines(on_elasticsearch: Installed) -> None:
     """So does a line that somebody has cut or garbled, whichever of the forgiving readings it then needs."""
     assert _disagreeing(on_elasticsearch, mutated(golden_lines(), 6)) == []
@@ -151,12 +144,37 @@ def test_opensearch(on_opensearch: Installed) -> None:
     assert _disagreeing(on_opensearch, golden_lines() + other_lines()) == []
 
 
+def test_elasticsearch_8(on_elasticsearch_8: Installed) -> None:
+    """So does Elasticsearch 8.19."""
+    assert _disagreeing(on_elasticsearch_8, golden_lines()) == []
+
+
+@pytest.mark.parametrize("engine", ["on_elasticsearch", "on_elasticsearch_8", "on_opensearch"])
+def test_twice_is_once(engine: str, request: pytest.FixtureRequest) -> None:
+    """A document that comes again, as when an index is copied, stays what and where it is, or goes there."""
+    pipeline: Installed = request.getfixturevalue(engine)
+    documents = _documents([*golden_lines(), UNKNOWN])
+    once = pipeline.simulate(documents, RAW)
+    for one in once:
+        assert one.index != RAW
+    again = pipeline.simulate([one.source for one in once], RAW)
+    assert [(one.source, one.index) for one in again] == [(one.source, one.index) for one in once]
+    [copied] = pipeline.simulate([once[0].source], "a-copy")
+    assert (copied.source, copied.index) == (once[0].source, "a-copy")
+    dotted = {"message": "a", "event.original": VPN_UP, "lexilog.match.quality": "exact", "data_stream.dataset": "mine"}
+    [kept] = pipeline.simulate([dotted], RAW)
+    wanted = {"type": "logs", "dataset": "lexilog.unknown", "namespace": "default"}
+    assert kept.index == "logs-lexilog.unknown-default"
+    assert {**kept.source, "data_stream.dataset": "mine"} == {**dotted, "data_stream": wanted}
+
+
 @pytest.mark.parametrize("engine", ["on_elasticsearch", "on_opensearch"])
 def test_documents_of_agents(engine: str, request: pytest.FixtureRequest) -> None:
     """What an agent has set is kept or gives way as in the processor, but for the listed fields; each is needed."""
     pipeline: Installed = request.getfixturevalue(engine)
-    found = pipeline.simulate(AGENTS, RAW)
-    clean = [{name: value for name, value in fields.items() if name not in _HELPERS} for fields in AGENTS]
+    found = pipeline.simulate(AGENTS, RAW) + pipeline.simulate([{"message": VPN_UP}], "plain")
+    sent = (*AGENTS, {"message": VPN_UP})
+    clean = [{name: value for name, value in fields.items() if name not in _HELPERS} for fields in sent]
     wanted = by_processor(clean, [one.now for one in found])
     differences = set()
     for fields, got, want in zip(clean, found, wanted, strict=True):

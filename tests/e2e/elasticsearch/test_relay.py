@@ -256,15 +256,15 @@ def test_a_url_that_is_not_the_clusters_root_refuses_no_record(node: Node, pipel
         ({"data_stream": {"dataset": "lexilog.nested"}}, "logs-lexilog.nested-default"),
         ({"data_stream": "lexilog.text"}, "logs-lexilog.unknown-default"),
         ({"data_stream": {"dataset": 5, "namespace": ["a"], "more": "kept"}}, "logs-lexilog.unknown-default"),
-        ({"data_stream": {"dataset": "Upper", "namespace": "a b", "type": "-x"}}, "logs-lexilog.unknown-default"),
-        ({"data_stream": {"dataset": "", "namespace": "a*", "type": ".x"}}, "logs-lexilog.unknown-default"),
-        ({"data_stream.dataset": {"a": 1}, "data_stream": {"namespace": "\udcff"}}, "logs-lexilog.unknown-default"),
+        ({"data_stream": {"dataset": "Lexilog.Upper", "namespace": "a b", "type": "-x"}}, "logs-lexilog.upper-a_b"),
+        ({"data_stream": {"dataset": "", "namespace": "a*", "type": ".x"}}, "logs-lexilog.unknown-a_"),
+        ({"data_stream.dataset": {"a": 1}, "data_stream": {"namespace": "\udcff"}}, "logs-lexilog.unknown-xff"),
     ],
 )
 def test_whatever_an_agent_calls_its_stream_the_record_arrives(
     node: Node, pipeline: Pipeline, namespace: str, fields: dict[str, Any], stream: str
 ) -> None:
-    """A name that a data stream can have is honoured, nested or dotted; any other gives way to the default."""
+    """A name is honoured, nested or dotted, as far as a data stream can have it; else it is the default."""
     record = pipeline.process(Record(line="nobody knows this", fields=fields, id=namespace))
     assert deliver(node, [record]) == [Delivery()]
     [document] = [one for one in found(node, stream) if one["event"]["id"] == namespace]

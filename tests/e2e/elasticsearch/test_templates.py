@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import urllib.error
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from agent_fields import deep
 from elasticsearch_node import Node
 from elasticsearch_templates import fitting, golden, install, leaves, write
 from lexilog.catalog.fields import fields
 from lexilog.compilers.elasticsearch.templates import templates
 from lexilog.compilers.source import load_source
+from lexilog.relay._shape import fit
 
 ENGINES = ("es9", "os3")
 # The same, and the 8.x that can be had: put together from two patches, it is near to an 8.19 as Elastic ships it.
@@ -106,20 +109,23 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "a truth that is none": {"lexilog": {"match": {"truncated": "perhaps"}}},
     "a long keyword": {"event": {"reason": "x" * 40_000}},
     "a long line": {"event": {"original": "x" * 100_000}, "message": "x" * 100_000},
-    "a map for a text": {"event": {"reason": {"a": "b"}}},
-    "a map for a number": {"source": {"port": {"a": 1}}},
     "many names of the agent": {"agent_fields": {f"name-{number}": number for number in range(3_000)}},
     "lists of maps": {"kubernetes": {"pods": [{"name": "a"}, {"name": {"b": 1}}]}},
     "lists of values": {"message": ["a", "b"], "source": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}]},
     "dotted names": {"host.name": "web1", "agent.name": "x", "agent": {"id": 5}},
 }
-# OpenSearch refuses these, and so the relay's dead letters have them.
+# Elasticsearch refuses these, OpenSearch most of them; the relay and the pipeline move what clashes to labels.
 CLASHES: dict[str, dict[str, Any]] = {
     "a text for a map": {"host": "web1"},
     "a path for a map": {"source": "udp:514"},
     "a list for a map": {"host": ["a", "b"]},
     "a value and a map": {"process": "kmd", "process.pid": 5},
-    "a long variable": {"lexilog": {"variables": {"text": "x" * 40_000}}},
+    "a map for a text": {"event": {"reason": {"a": "b"}}},
+    "a map for a flag": {"lexilog": {"match": {"truncated": {"a": [{"b": 1}]}}}},
+    "a text for a flattened field": {"lexilog": {"variables": "x"}},
+    "a deep flattened field": {"lexilog": {"variables": deep(21)}},
+    "a dotted name below a text": {"message.x": 1, "message": "x"},
+    "a name of dots": {"..": 1},
 }
 
 
@@ -143,10 +149,29 @@ def test_what_does_not_fit_is_kept(node: Node) -> None:
 
 
 @pytest.mark.parametrize("node", WITH_8, indirect=True)
-def test_names_clash_only_on_opensearch(node: Node) -> None:
-    """Where an agent has a value and we have names below it Elasticsearch takes both; OpenSearch refuses it."""
+def test_what_clashes_is_made_to_fit(node: Node) -> None:
+    """Where an agent has another form than the field table a cluster refuses the document, and takes what is sent."""
+    made = deepcopy(CLASHES)
+    for document in made.values():
+        fit(document)
+    assert send_awkward(node, made, "clashes") == {}
     refused = send_awkward(node, CLASHES, "clashes")
-    assert set(refused) == (set(CLASHES) if node.flavour.name == "os3" else set())
+    # OpenSearch takes some.
+    assert refused if node.flavour.name == "os3" else set(refused) == set(CLASHES)
+
+
+def test_a_deep_document_ends_no_node(es9_alone: Node) -> None:
+    """However deep an agent's fields are nested, a document costs at most itself, and the node goes on."""
+    install(es9_alone)
+    stream = "logs-lexilog.unknown-deep"
+    statuses = []
+    for depth in (20, 100, 400, 600, 800, 990, 5_000):
+        nested = '{"a":' * depth + "1" + "}" * depth
+        body = f'{{"create":{{"_index":"{stream}"}}}}\n{{"@timestamp":"{NOW}","deep":{nested}}}\n'
+        [item] = es9_alone.request("POST", "/_bulk", body.encode())["items"]
+        statuses.append(item["create"]["status"])
+    assert statuses == [201] * 6 + [400]
+    assert es9_alone.request("GET", "/_cluster/health")["status"] != "red"
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from lexilog.catalog.fields import fields
-from lexilog.compilers.elasticsearch import package
+from lexilog.compilers.elasticsearch import package, package_kibana
+from lexilog.compilers.elasticsearch.mapping import mapping
+from lexilog.compilers.kibana.alerts import rules
+from lexilog.compilers.kibana.saved_objects import DATA_VIEWS
 from lexilog.compilers.source import Files, Source, load_source
 
 STREAM = "data_stream/log"
@@ -49,18 +52,21 @@ def test_manifest_and_changelog_name_our_version(made: Files, source: Source) ->
 
 
 def test_declares_the_whole_field_table(made: Files) -> None:
-    """Each field of the table is declared once, with its own type, and no other field is."""
+    """Each field of the table is declared once, just as the templates map it, and no other field is."""
     declared = [one for path in made if "/fields/" in path for one in _loaded(made, path)]
-    assert {one["name"]: one["type"] for one in declared} == {field.name: field.type for field in fields().values()}
+    assert {one["name"]: _mapped(one) for one in declared} == {name: mapping(one) for name, one in fields().items()}
     assert len(declared) == len(fields())
+    assert {one["name"] for one in declared if "normalize" in one} == {
+        name for name, field in fields().items() if field.array
+    }
 
 
-def test_declares_forms_and_limits(made: Files) -> None:
-    """Texts of ours can be found word by word, and the text as received is kept without being indexed."""
-    declared = {one["name"]: one for path in made if "/fields/" in path for one in _loaded(made, path)}
-    assert declared["lexilog.explanation"]["multi_fields"] == [{"name": "text", "type": "match_only_text"}]
-    assert declared["lexilog.explanation"]["ignore_above"] == 8191
-    assert (declared["event.original"]["index"], declared["event.original"]["doc_values"]) == (False, False)
+def _mapped(declared: dict[str, Any]) -> dict[str, Any]:
+    """Return a declaration as a mapping, in which what is there for people is left out."""
+    found = {key: value for key, value in declared.items() if key not in ("name", "description", "normalize")}
+    if forms := found.pop("multi_fields", None):
+        found["fields"] = {form.pop("name"): form for form in forms}
+    return found
 
 
 def test_the_sample_is_of_declared_fields(made: Files) -> None:
@@ -109,6 +115,14 @@ def test_the_pipeline_stays_in_the_data_stream(made: Files) -> None:
     assert pipeline["on_failure"][-1]["script"]["source"] == last["script"]["source"]
 
 
+def test_the_pipeline_takes_out_what_no_term_can_hold(made: Files) -> None:
+    """Fleet sets no bound for flattened fields, so each step that shapes a record does."""
+    pipeline = json.loads(made[f"{STREAM}/elasticsearch/ingest_pipeline/default.json"])
+    steps = [step.get("script", {}) for step in (*pipeline["processors"], *pipeline["on_failure"])]
+    params = [step["params"] for step in steps if "shape" in step.get("params", {})]
+    assert [one["longest"] for one in params] == [8191, 8191]
+
+
 def test_pipelines_call_those_of_the_package(made: Files) -> None:
     """Each pipeline that another one calls is in the package, and none is left out or called twice in one file.
 
@@ -122,29 +136,63 @@ def test_pipelines_call_those_of_the_package(made: Files) -> None:
     assert [path for path, text in texts.items() if '"lexilog@' in text] == []
 
 
+def _objects(made: Files) -> dict[str, dict[str, Any]]:
+    return {path: json.loads(content) for path, content in made.items() if path.startswith("kibana/")}
+
+
 def test_saved_objects_lie_under_their_ids(made: Files) -> None:
-    """Each dashboard and search is a file of its id, and refers to what is in the package or to Fleet's data view."""
-    objects = {path: json.loads(content) for path, content in made.items() if path.startswith("kibana/")}
-    assert [path for path in objects if path.startswith("kibana/dashboard/")]
+    """Each object is a file of its id, and refers to what is in the package or to Fleet's data view."""
+    objects = _objects(made)
+    assert {one["type"] for one in objects.values()} == {"dashboard", "search", "alerting_rule_template"}
     there = {(one["type"], one["id"]) for one in objects.values()} | {("index-pattern", "logs-*")}
     for path, one in objects.items():
         assert path == f"kibana/{one['type']}/{one['id']}.json"
         assert {(other["type"], other["id"]) for other in one["references"]} <= there
-        assert "lexilog-logs" not in json.dumps(one)
+        assert not [view for view in DATA_VIEWS.values() if view in json.dumps(one)]
+
+
+def test_a_text_that_is_no_reference_is_left_alone(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The id of our data view is exchanged where it refers to one, and nowhere else, inside texts of JSON too."""
+    view = DATA_VIEWS["@timestamp"]
+    panels = [{"title": view, "references": [{"type": "index-pattern", "id": view}]}, {"dataViewId": view}]
+    attributes = {
+        "title": view,
+        "panelsJSON": json.dumps(panels),
+        "kibanaSavedObjectMeta": {"searchSourceJSON": "{}"},
+    }
+    one = {"type": "dashboard", "id": view, "attributes": attributes, "references": []}
+    monkeypatch.setattr(package_kibana, "saved_objects", lambda _: [one])
+    found = package_kibana.package_objects(source, "lexilog.log")[f"dashboard/{view}.json"]
+    moved = [{"title": view, "references": [{"type": "index-pattern", "id": "logs-*"}]}, {"dataViewId": "logs-*"}]
+    assert (found["attributes"]["title"], json.loads(found["attributes"]["panelsJSON"])) == (view, moved)
 
 
 def test_saved_objects_are_kept_to_the_package(made: Files) -> None:
     """Each dashboard and search is filtered by the data stream of the package: the data view has all logs."""
-    for path in (path for path in made if path.startswith("kibana/")):
-        one = json.loads(made[path])
-        search = json.loads(one["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
-        (found,) = search["filter"]
-        assert found["query"] == {"match_phrase": {"data_stream.dataset": "lexilog.log"}}
-        assert found["meta"]["indexRefName"] in {other["name"] for other in one["references"]}
+    for one in _objects(made).values():
+        if one["type"] in ("dashboard", "search"):
+            search = json.loads(one["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+            (found,) = search["filter"]
+            assert found["query"] == {"match_phrase": {"data_stream.dataset": "lexilog.log"}}
+            assert found["meta"]["indexRefName"] in {other["name"] for other in one["references"]}
+
+
+def test_each_alert_is_a_template(made: Files, source: Source) -> None:
+    """Each alert is in the package as the template of the rule that `lexilog install` makes."""
+    templates = [one["attributes"] for one in _objects(made).values() if one["type"] == "alerting_rule_template"]
+    found = {one["name"]: (one["ruleTypeId"], one["schedule"], one["params"]) for one in templates}
+    assert found == {one["name"]: (one["rule_type_id"], one["schedule"], one["params"]) for one in rules(source)}
+
+
+def test_the_changelog_names_no_page_of_others(made: Files) -> None:
+    """The format demands a link, and lexilog has no page: the link is to none."""
+    (change,) = _loaded(made, "changelog.yml")[0]["changes"]
+    assert change["link"] == "about:blank"
 
 
 def test_the_page_tells_fields_and_catalogues(made: Files, source: Source) -> None:
-    """The page of the package lists every field and every catalogue."""
+    """The page lists every field and every catalogue, and says what is other than by `lexilog install`."""
     page = made["docs/README.md"].decode()
     assert [field.name for field in fields().values() if f"| `{field.name}` |" not in page] == []
     assert [one.title for one in source.catalogs if one.title not in page] == []
+    assert [one for one in ("`flattened`", "Alerts") if one not in page] == []

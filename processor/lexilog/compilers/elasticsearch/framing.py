@@ -80,7 +80,7 @@ ctx._lexilog.remove(name);
 
 def begin() -> dict[str, Any]:
     """Return the step that looks for the line and lays out what the other steps work on, in ``ctx._lexilog``."""
-    return _step("begin", "Find the line", script(("begin",), ""))
+    return _step("begin", "Find the line", script(("iso_date", "labels", "begin"), ""))
 
 
 def framers(*kinds: str) -> list[dict[str, Any]]:

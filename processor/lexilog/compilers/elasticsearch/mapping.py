@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from lexilog.catalog.fields import Field, ecs, fields
 
-__all__ = ["mapping", "properties"]
+__all__ = ["LONGEST", "mapping", "properties"]
 
 # Characters. The first is ECS's own. A term has at most 32,766 bytes, and a document with a longer one is refused:
 # the second keeps the longest text below it, three bytes a character, and leaves room for the name of a member.
-_SHORT, _LONG = 1024, 8191
+_SHORT, LONGEST = 1024, 8191
 # What OpenSearch has in place of a type: it has no flattened, and its constant_keyword wants the value in the mapping.
 _OPENSEARCH = {"constant_keyword": "keyword", "flattened": "flat_object"}
 
@@ -54,9 +54,9 @@ def mapping(field: Field, *, opensearch: bool = False) -> dict[str, Any]:
 def _limit(field: Field, opensearch: bool) -> int | None:
     """Return how many characters of a value are indexed at most; None where there is no such bound."""
     if field.type == "flattened":
-        return None if opensearch else _LONG
+        return None if opensearch else LONGEST
     if field.name in ecs():
         return ecs()[field.name].ignore_above
     if field.type != "keyword":
         return None
-    return _LONG if field.prose else _SHORT
+    return LONGEST if field.prose else _SHORT

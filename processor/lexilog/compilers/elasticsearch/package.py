@@ -31,6 +31,8 @@ _STREAM = "data_stream/log"
 _DATASET = "lexilog.log"
 # The sample tells when it was made; a build has no clock.
 _NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+# The format demands a link to what has changed, and lexilog has no page on the web.
+_NO_PAGE = "about:blank"
 _KIBANA = "^8.19.0 || ^9.1.0"
 
 
@@ -82,9 +84,9 @@ def _manifest(source: Source) -> dict[str, Any]:
 
 def _changelog(source: Source) -> list[dict[str, Any]]:
     change = {
-        "description": f"Content of lexilog {source.version}.",
+        "description": f"Content of lexilog {source.version}, whose CHANGELOG.md tells what is new.",
         "type": "enhancement",
-        "link": "https://lexilog.example/changelog",
+        "link": _NO_PAGE,
     }
     return [{"version": source.version, "changes": [change]}]
 

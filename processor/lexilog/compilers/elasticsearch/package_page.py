@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lexilog.catalog.fields import fields
+from lexilog.compilers.elasticsearch.mapping import LONGEST
 from lexilog.compilers.source import Source, to_json
 
 __all__ = ["readme"]
@@ -23,6 +24,9 @@ to check first.
 - An ingest pipeline that recognises a line by its id or its text, and gives it the fields of ECS and those under
   `lexilog.*`. A line that it does not know passes as it came.
 - Dashboards and saved searches.
+- Alerts as templates of rules, for a Kibana that takes them (9.2 or newer): look for them among the assets of the
+  integration, and make a rule of each that you want. An older Kibana passes over them; there, make the rules by hand,
+  as `docs/alerts.md` of lexilog tells.
 
 ## Setup
 
@@ -40,6 +44,10 @@ All records go to `logs-lexilog.log-<namespace>`; which catalogue a line was rec
 `lexilog.catalog.name`. A record that fails in the pipeline is kept, with `event.kind: pipeline_error` and the reason in
 `error.message`. What the agent adds of its own, such as `agent.*`, is kept in the record and cannot be searched by; add
 what you need to the component template `logs-lexilog.log@custom`.
+
+Fleet makes the mappings out of the fields below. They are those of `lexilog install elasticsearch`, but that Fleet sets
+no `ignore_above` for fields of type `flattened`: a value in them that is longer than {limit} characters is taken out by
+the pipeline, and still stands in `event.original`. Settings are those of Elastic's own `logs@settings`.
 
 ### Fields
 
@@ -67,6 +75,10 @@ def readme(source: Source, sample: dict[str, Any], first: str) -> bytes:
     )
     catalogues = (f"- {one.title}: {len(one.entries)} messages" for one in source.catalogs)
     page = _PAGE.format(
-        catalogues="\n".join(catalogues), first=first, rows="\n".join(rows), sample=to_json(sample).decode()
+        catalogues="\n".join(catalogues),
+        first=first,
+        limit=LONGEST,
+        rows="\n".join(rows),
+        sample=to_json(sample).decode(),
     )
     return page.encode()

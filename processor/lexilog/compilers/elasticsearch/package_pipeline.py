@@ -2,12 +2,16 @@
 
 Roles and agents that Fleet makes know that one data stream alone. So what the pipeline does to send a record on is
 taken back behind it. Fleet calls pipelines of the user's own by itself (``logs-lexilog.log@custom``).
+
+Fleet passes over ``ignore_above`` of a flattened field: ``_generateMappings`` of its source knows it of keyword and
+wildcard alone. So what no term can hold is taken out as for OpenSearch, or the record would be refused.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from lexilog.compilers.elasticsearch.mapping import LONGEST
 from lexilog.compilers.elasticsearch.objects import ClusterObject
 from lexilog.compilers.elasticsearch.pipeline import CUSTOM, NAME, pipelines
 from lexilog.compilers.source import Source
@@ -66,9 +70,16 @@ def _body(pipeline: ClusterObject) -> dict[str, Any]:
     body = {key: pipeline.body[key] for key in _KEYS if key in pipeline.body}
     if pipeline.name == NAME:
         steps = [step for step in body["processors"] if step.get("pipeline", {}).get("name") != CUSTOM]
-        body["processors"] = [_KEEP, *steps, _back("back-to-data-stream")]
-        body["on_failure"] = [*body["on_failure"], _back("failed-back-to-data-stream")]
+        body["processors"] = [_KEEP, *map(_bounded, steps), _back("back-to-data-stream")]
+        body["on_failure"] = [*map(_bounded, body["on_failure"]), _back("failed-back-to-data-stream")]
     return body
+
+
+def _bounded(step: dict[str, Any]) -> dict[str, Any]:
+    script = step.get("script", {})
+    if "shape" not in script.get("params", {}):
+        return step
+    return {"script": {**script, "params": {**script["params"], "longest": LONGEST}}}
 
 
 def _back(tag: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from lexilog.compilers.elasticsearch import framing
+from lexilog.compilers.elasticsearch.mapping import LONGEST
 from lexilog.compilers.elasticsearch.objects import ClusterObject
 from lexilog.compilers.elasticsearch.painless import script
-from lexilog.compilers.elasticsearch.tables import enrich_table, match_table
+from lexilog.compilers.elasticsearch.tables import enrich_table, match_table, shape_table
 from lexilog.compilers.source import Files, Source, to_json
 
 __all__ = ["CUSTOM", "NAME", "files", "pipelines"]
@@ -23,7 +24,7 @@ NAME = "lexilog"
 CUSTOM = "lexilog@custom"
 
 _MATCH = ("text", "match_text", "match_types", "match_template", "match_tail", "match_index", "match")
-_FIELDS = ("text", "enrich_values", "enrich_fields", "enrich_document")
+_FIELDS = ("text", "iso_date", "labels", "enrich_values", "enrich_fields", "enrich_document", "enrich_shape")
 
 
 def pipelines(source: Source, *, opensearch: bool = False) -> tuple[ClusterObject, ...]:
@@ -33,20 +34,21 @@ def pipelines(source: Source, *, opensearch: bool = False) -> tuple[ClusterObjec
         source: the knowledge.
         opensearch: leave out what OpenSearch does not take: ``_meta``, and the call of a pipeline that may be missing.
     """
+    shaping = shape_table(longest=LONGEST if opensearch else None)
     steps = [
         # The only way to this time that needs no module beside the scripts' own.
         _convert("_ingest.timestamp", "_lexilog_now"),
         framing.begin(),
         *framing.framing(),
         _script("match", "Which message is it?", _MATCH, match_table(source.entries), "ctx._lexilog?.frame != null"),
-        _script("enrich", "Write the fields", (*_FIELDS, "enrich"), enrich_table(source.entries)),
+        _script("enrich", "Write the fields", (*_FIELDS, "enrich"), enrich_table(source.entries) | shaping),
     ]
     if not opensearch:
         steps.append({"pipeline": {"tag": "custom", "name": CUSTOM, "ignore_missing_pipeline": True}})
     body = {
         "description": "Recognises and explains log lines of VPN gateways",
         "processors": steps,
-        "on_failure": [_convert("_ingest.on_failure_message", "_lexilog_problem"), _failed()],
+        "on_failure": [_convert("_ingest.on_failure_message", "_lexilog_problem"), _failed(shaping)],
         "_meta": source.meta,
     }
     made = (*framing.framing_pipelines(source), ClusterObject("ingest_pipeline", NAME, body))
@@ -68,12 +70,13 @@ def _without_meta(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _convert(field: str, target: str) -> dict[str, Any]:
-    return {"convert": {"field": field, "type": "string", "target_field": target}}
+    # An exception may have no message.
+    return {"convert": {"field": field, "type": "string", "target_field": target, "ignore_missing": True}}
 
 
-def _failed() -> dict[str, Any]:
+def _failed(shaping: dict[str, Any]) -> dict[str, Any]:
     """Return what is done when a step fails; if that fails too, nothing of ours stays in the document."""
-    step = _script("failed", "Say what failed", (*_FIELDS, "failed"))
+    step = _script("failed", "Say what failed", (*_FIELDS, "failed"), shaping)
     names = ["_lexilog", "_lexilog_now", "_lexilog_problem"]
     return {"script": {**step["script"], "on_failure": [{"remove": {"field": names, "ignore_missing": True}}]}}
 

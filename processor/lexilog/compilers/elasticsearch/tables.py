@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lexilog.catalog.fields import shape
 from lexilog.catalog.severity import FACILITIES, SEVERITIES
 from lexilog.enrich.plan import Plan, Writer
 from lexilog.matching.index import Candidate, Index
 from lexilog.matching.template import Part, Template, find_words
 from lexilog.model import Entry
 
-__all__ = ["enrich_table", "match_table"]
+__all__ = ["enrich_table", "match_table", "shape_table"]
 
 
 def match_table(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -123,6 +124,15 @@ def enrich_table(entries: Sequence[Entry]) -> dict[str, Any]:
         "severities": list(SEVERITIES),
         "facilities": list(FACILITIES),
     }
+
+
+def shape_table(*, longest: int | None) -> dict[str, Any]:
+    """Return what an index takes at each name.
+
+    Args:
+        longest: text in a flattened field, in characters, where the index would refuse a longer one.
+    """
+    return {"shape": shape()} | ({} if longest is None else {"longest": longest})
 
 
 def _common(entries: Sequence[Entry], plans: Sequence[Plan], catalog: str) -> dict[str, Any]:

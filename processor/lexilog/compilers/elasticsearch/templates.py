@@ -2,8 +2,9 @@
 
 Nothing that a device or an agent writes makes a document fail, as far as a mapping can help it: a value that does not
 fit its type stays in ``_source`` and is listed in ``_ignored``; names that are not in the field table are kept and not
-indexed; a name that is a value here and a map there (``host: web1``, ``host.name``) is fine, as names are not nested.
-OpenSearch can do the first two.
+indexed. A value where the table has a map (``host: web1``) no nested mapping takes: the relay and the ingest pipeline
+move it. With ``subobjects: false`` an index would take it, and one deeply nested document would kill the node:
+Elasticsearch flattens those by recursion without a bound.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def templates(
         pipeline: with the template of the data streams whose lines pass the ingest pipeline ``lexilog``.
     """
     components = [
-        _component(source, "settings", _settings(opensearch)),
+        _component(source, "settings", _settings()),
         _component(source, "ecs", {"mappings": {"properties": properties("ecs", opensearch=opensearch)}}),
         _component(source, "fields", {"mappings": {"properties": properties("lexilog", opensearch=opensearch)}}),
     ]
@@ -94,18 +95,15 @@ def _index_template(source: Source, components: list[str], opensearch: bool) -> 
     }
 
 
-def _settings(opensearch: bool) -> dict[str, Any]:
+def _settings() -> dict[str, Any]:
     """Return the settings and what holds for all fields.
 
     Shards and replicas are left to the cluster, and so is the index mode: ``logsdb`` changes what ``_source`` is made
     of, and the licence that is needed; who wants it sets it in ``lexilog@custom``. There is no index sort, as the
     segments of a data stream are searched newest first without one.
     """
-    mappings: dict[str, Any] = {"dynamic": False, "date_detection": False}
-    if not opensearch:
-        mappings["subobjects"] = False
     index = {"codec": "best_compression", "mapping": {"ignore_malformed": True, "total_fields": {"limit": 1000}}}
-    return {"settings": {"index": index}, "mappings": mappings}
+    return {"settings": {"index": index}, "mappings": {"dynamic": False, "date_detection": False}}
 
 
 # Nothing is deleted: how long logs are kept is for the admin to say, in lexilog@custom or in a policy of his own.
