@@ -31,8 +31,12 @@ What to know:
 - Until the first record is there, ES|QL does not know the data streams, and a rule ends in an error. That passes by
   itself.
 - The window is cut by `event.created`, the time of processing: a device whose clock is wrong is watched as well, and
-  has an alert of its own. Only what came first, down or up, is told by the device's time. So an old file that is read
-  in raises alerts as if it were new: disable the rules meanwhile. The clock's rule alone stays silent then.
+  has an alert of its own. Only what came first, down or up, is told by the device's time, where that can be right. So
+  an old file that is read in raises alerts as if it were new: disable the rules meanwhile. The clock's rule alone stays
+  silent then.
+- Guessing of passwords raises one alert for each user that was tried often, and one for the device or the address.
+- A named tunnel that went down is up when a message says so that names it: an SA to the same peer without the tunnel's
+  name does not count.
 - A tunnel that is down for more than seven days without a further message falls out of the window, and its alert ends
   as "recovered". So does one of a device that was taken away: nothing says that it is up.
 - A tunnel is known by device and name, so that it may come back from another address. Where many peers share one name
