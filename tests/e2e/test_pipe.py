@@ -347,6 +347,7 @@ def test_enrich_answers_in_order(run_inside: Callable[..., Any]) -> None:
     assert documents[1]["event"]["original"] == "\\xff unknown"
     assert documents[2]["error"]["message"].startswith("fields: not a JSON object")
     assert documents[2]["event"].pop("id") != documents[3]["event"]["id"]
+    assert documents[2]["event"].pop("created")
     assert documents[2]["event"] == {"original": KNOWN.format(2), "kind": "pipeline_error"}
     assert documents[4]["event"]["original"] == ""
     assert documents[5]["@timestamp"] == "2019-08-03T10:18:44.000Z"

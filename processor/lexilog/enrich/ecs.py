@@ -59,7 +59,7 @@ def matched_fields(record: Record, frame: Frame, match: Match, plan: Plan, now: 
 
 def unknown_fields(record: Record, now: datetime, frame: Frame | None = None) -> dict[str, Any]:
     """Return the new fields of a record that no entry knows: the line as it came, its id, and that nothing is known."""
-    found: dict[str, Any] = {"@timestamp": (frame and frame.time) or record.time or now}
+    found: dict[str, Any] = {"@timestamp": (frame and frame.time) or record.time or now, "event.created": now}
     if record.line is not None:
         found["message"] = found["event.original"] = record.line
     if record.id is not None:

@@ -298,6 +298,7 @@ def test_a_device_that_fell_silent(es9: Node, story: Story, enrich: Enrich) -> N
     )
     documents = [enrich(line) for line in lines]
     for hours, one in enumerate(documents):
+        assert "created" in one["event"]
         one["event"]["created"] = (datetime.now(UTC) - timedelta(hours=6 * hours, seconds=5)).isoformat()
     rows = {row["Device"]: row for row in _shown(es9, story(documents), "overview", "silent-devices")}
     assert sorted(rows, key=lambda name: str(rows[name]["Last heard"])) == ["quiet", "strange", "loud"]

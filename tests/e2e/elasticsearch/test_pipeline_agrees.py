@@ -39,7 +39,8 @@ ALLOWED = (
     Allowed("data_stream.dataset", "what the agent states is where it wrote to, and not where the document goes"),
     Allowed("data_stream.namespace", "a name of a data stream cannot hold what the agent states"),
     Allowed("labels", "an @timestamp that is no date stands there: a data stream would refuse the document"),
-    Allowed("lexilog.observer", "what has been read before passes as it is; the service reads it again"),
+    Allowed("event.created", "what has been read before passes as it is; the service reads it again"),
+    Allowed("lexilog.observer", "likewise"),
 )
 
 

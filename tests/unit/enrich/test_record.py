@@ -47,7 +47,7 @@ def test_an_unknown_line_leaves_as_it_came(line: str, pipeline: Pipeline) -> Non
     assert found["host"] == "a"
     assert found["n"] == {"m": 1}
     # The id that the line itself states is not a claim.
-    assert found["event"] == {"original": found["event"]["original"]} | (
+    assert found["event"] == {"original": found["event"]["original"], "created": "2026-01-15T12:00:00.000Z"} | (
         {"code": "KMD_NEW_ONE"} if "KMD_NEW_ONE" in line else {}
     )
 
@@ -217,7 +217,7 @@ def test_a_crash_in_one_record_costs_no_other(pipeline: Pipeline, monkeypatch: p
         broken = pipeline.process(Record(line=line, fields={"a": 1}))
     assert broken.outcome is Outcome.ERROR
     found = document(broken)
-    assert found["event"] == {"original": line, "kind": "pipeline_error"}
+    assert found["event"] == {"original": line, "kind": "pipeline_error", "created": "2026-01-15T12:00:00.000Z"}
     assert found["error"] == {"message": "ZeroDivisionError: division by zero"}
     assert found["a"] == 1
     assert pipeline.process(Record(line=line)).outcome is Outcome.MATCHED

@@ -153,12 +153,13 @@ def test_unknown_records_as_documents(pipeline: Pipeline) -> None:
     assert found == {
         "a": "b",
         "message": "nothing known",
-        "event": {"original": "nothing known"},
+        "event": {"original": "nothing known", "created": "2026-01-15T12:00:00.000Z"},
         "lexilog": {"match": {"quality": "none"}},
     }
     for body, expected in ((7, {"log": 7}), (["a"], {"log": ["a"]}), ({"other": {"b": 1}}, {"other": {"b": 1}})):
         found = from_any(_only(_through(_request(body, attributes={"a": "b"}), pipeline)).body)
         assert found.pop("@timestamp")
+        assert found.pop("event") == {"created": "2026-01-15T12:00:00.000Z"}
         assert found == {**expected, "a": "b", "lexilog": {"match": {"quality": "none"}}}
 
 
