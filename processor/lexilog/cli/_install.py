@@ -90,6 +90,6 @@ def _note(text: str) -> None:
 
 def _hint(streams: list[str]) -> None:
     _note(
-        "indices that are there keep their old mappings; new ones count from the next rollover of "
+        "indices that are there may have other mappings; new ones count from the next rollover of "
         f"{', '.join(streams)}: run this again with --rollover, or POST /NAME/_rollover?lazy for each"
     )
