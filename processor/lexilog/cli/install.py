@@ -83,7 +83,9 @@ def _secret(_context: click.Context, parameter: click.Parameter, value: str | No
     "--rollover", is_flag=True, help="Let data streams that exist begin a new index: mappings count from then."
 )
 @click.option("--remove", is_flag=True, help="Take back what lexilog has made; never data.")
-@click.option("--force", is_flag=True, help="Also go back from what a newer lexilog has made, or let go of a catalogue.")
+@click.option(
+    "--force", is_flag=True, help="Also go back from what a newer lexilog has made, or let go of a catalogue."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def elasticsearch(**options: Any) -> None:
