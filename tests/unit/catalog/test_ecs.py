@@ -106,3 +106,14 @@ def test_every_pair_is_expected(flat: Flat) -> None:
         if kind not in expected[category]
     ]
     assert wrong == []
+
+
+def test_every_value_is_one_that_is_expected(flat: Flat) -> None:
+    """Where ECS has an open list, of what others look for, there is no other value either."""
+    wrong, seen = [], set()
+    for where, name, value in emitted():
+        if expected := flat[name].get("expected_values"):
+            seen.add(name)
+            wrong += [(where, name, value)] if value not in expected else []
+    assert wrong == []
+    assert seen == {"host.os.type"}
