@@ -31,9 +31,9 @@ What to know:
 - Until the first record is there, ES|QL does not know the data streams, and a rule ends in an error. That passes by
   itself.
 - The window is cut by `event.created`, the time of processing: a device whose clock is wrong is watched as well, and
-  has an alert of its own. Only what came first, down or up, is told by the device's time, where that can be right. So
-  an old file that is read in raises alerts as if it were new: disable the rules meanwhile. The clock's rule alone stays
-  silent then.
+  has an alert of its own. Only what came first, down or up, is told by the device's time: a clock that is set right
+  between a tunnel's down and its up can make that alert wrong. An old file that is read in raises alerts as if it were
+  new: disable the rules meanwhile. The clock's rule alone stays silent then.
 - Guessing of passwords raises one alert for each user that was tried often, and one for the device or the address.
 - A named tunnel that went down is up when a message says so that names it: an SA to the same peer without the tunnel's
   name does not count.
