@@ -111,9 +111,7 @@ def by_processor(documents: Sequence[Mapping[str, Any]], moments: Sequence[datet
     made = []
     for fields, now in zip(documents, moments, strict=True):  # noqa: B007 (it is the pipeline's clock)
         record = Record.from_map(fields, BODY_KEYS, time=_time(fields.get("@timestamp")))
-        out = document(pipeline.process(record))
-        fit(out)
-        made.append(out)
+        made.append(document(pipeline.process(record), fit))
     return made
 
 

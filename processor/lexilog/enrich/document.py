@@ -41,12 +41,20 @@ _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 _T = TypeVar("_T")
+Shape = Callable[[dict[str, Any], str | None], None]
 
 
-def document(enriched: Enriched) -> dict[str, Any]:
-    """Return the record as one nested document, ready for JSON: dates as text, no byte that is not UTF-8."""
+def document(enriched: Enriched, shape: Shape | None = None) -> dict[str, Any]:
+    """Return the record as one nested document, ready for JSON: dates as text, no byte that is not UTF-8.
+
+    Args:
+        enriched: the record.
+        shape: changes the agent's fields, given with the line, in place before ours stand beside them.
+    """
     escaped: dict[str, None] = {}
     agent = _agent_fields(enriched, escaped)
+    if shape is not None:
+        shape(agent, enriched.record.line)
     ours = flat_fields(enriched, escaped)
     out = without_ours(agent, ours)
     for name, value in ours.items():
@@ -83,17 +91,20 @@ def encode_json(enriched: Enriched) -> bytes:
     return encode_finished(enriched, lambda _: None)[1]
 
 
-def encode_finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tuple[_T, bytes]:
+def encode_finished(
+    enriched: Enriched, finish: Callable[[dict[str, Any]], _T], shape: Shape | None = None
+) -> tuple[_T, bytes]:
     """Return the document as `encode_json` does, after a last change to it, and what that change returned.
 
     Args:
         enriched: the record.
         finish: changes the document in place.
+        shape: as of `document`.
     """
     try:
-        return _finished(enriched, finish)
+        return _finished(enriched, finish, shape)
     except Exception as error:  # one record must not cost another
-        return _finished(without_agent_fields(enriched, error), finish)
+        return _finished(without_agent_fields(enriched, error), finish, shape)
 
 
 def without_agent_fields(enriched: Enriched, error: Exception) -> Enriched:
@@ -106,8 +117,8 @@ def without_agent_fields(enriched: Enriched, error: Exception) -> Enriched:
     return msgspec.structs.replace(enriched, record=record, fields=fields, outcome=Outcome.ERROR)
 
 
-def _finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T]) -> tuple[_T, bytes]:
-    out = document(enriched)
+def _finished(enriched: Enriched, finish: Callable[[dict[str, Any]], _T], shape: Shape | None) -> tuple[_T, bytes]:
+    out = document(enriched, shape)
     result = finish(out)
     return result, _encoder.encode(out)
 

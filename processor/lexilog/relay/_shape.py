@@ -6,7 +6,9 @@ where it has a value. Such a value moves to ``labels``, under the dotted name th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from lexilog.catalog.fields import Shape, shape
@@ -16,27 +18,48 @@ __all__ = ["fit"]
 # Levels of a flattened field, and characters of all names above a value with the dots between them: what an index takes
 # at least. Twice what `lexilog.enrich.ecs` leaves of a name.
 _DEEPEST, _LONGEST = 20, 2 * (1024 + 1)
-# What Java's trim takes off.
-_BLANKS = "".join(map(chr, range(33)))
+# What Java takes for blank, and trims off.
+_BLANKS = (
+    "".join(map(chr, range(33)))
+    + "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d(?::\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII)
+# Milliseconds since 1970 of the years 1 to 9999.
+_MILLIS = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
-def fit(document: dict[str, Any]) -> None:
+def fit(document: dict[str, Any], line: str | None) -> None:
     """Move to ``labels`` what does not fit; what is the line, which ``event.original`` has, goes.
 
     Args:
         document: nested; it is changed in place.
+        line: the line.
     """
-    event = document.get("event")
-    line = event.get("original") if isinstance(event, dict) else None
+    taken: dict[str, list[Any]] = {}
+    if "@timestamp" in document and not _is_date(document["@timestamp"]):
+        taken["@timestamp"] = [document.pop("@timestamp")]
     for name, value in list(_take(document, shape(), "")):
-        if value is None or (isinstance(value, str) and value == line):
-            continue
-        labels = _labels(document)
-        there = labels.get(name)
-        if there is None:
-            labels[name] = value
-        else:
-            labels[name] = [*(there if isinstance(there, list) else [there]), value]
+        taken.setdefault(name, []).append(value)
+    for name, values in taken.items():
+        kept = [value for value in values if value is not None and not (isinstance(value, str) and value == line)]
+        if kept:
+            labels = _labels(document)
+            there = labels.get(name)
+            several = [*(there if isinstance(there, list) else [there] if there is not None else []), *kept]
+            labels[name] = several[0] if len(several) == 1 else several
+
+
+def _is_date(value: Any) -> bool:
+    """Tell whether an index takes a value as a date: ``strict_date_optional_time||epoch_millis``, years 1 to 9999."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value in _MILLIS
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return isinstance(value, str) and value.isascii() and value.isdigit() and 4 < len(value) < 15
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _labels(document: dict[str, Any]) -> dict[str, Any]:

@@ -255,7 +255,7 @@ def _node(url: str, context: ssl.SSLContext | None) -> NodeConfig:
 
 
 def _item(record: Enriched) -> _Item:
-    stream, document = encode_finished(record, _finish)
+    stream, document = encode_finished(record, _finish, fit)
     action = {"_index": stream}
     if isinstance(key := record.fields.get("event.id"), str):
         action["_id"] = key
@@ -265,8 +265,7 @@ def _item(record: Enriched) -> _Item:
 
 
 def _finish(document: dict[str, Any]) -> str:
-    """Make a document fit and return its data stream; the document says the same, nested, when this is done."""
-    fit(document)
+    """Return a document's data stream; the document says the same, nested, when this is done."""
     nested = document.get("data_stream")
     nested = dict(nested) if isinstance(nested, Mapping) else {}
     for part, default in _DEFAULTS.items():

@@ -153,7 +153,7 @@ def test_what_clashes_is_made_to_fit(node: Node) -> None:
     """Where an agent has another form than the field table a cluster refuses the document, and takes what is sent."""
     made = deepcopy(CLASHES)
     for document in made.values():
-        fit(document)
+        fit(document, None)
     assert send_awkward(node, made, "clashes") == {}
     refused = send_awkward(node, CLASHES, "clashes")
     # OpenSearch takes some.

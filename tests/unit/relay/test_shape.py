@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent_fields import deep
+from lexilog import Pipeline, Record, document
 from lexilog.catalog.fields import fields, shape
 from lexilog.relay._shape import fit
 
@@ -15,7 +16,7 @@ from lexilog.relay._shape import fit
 def fitted(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document after it is made to fit."""
     out = deepcopy(document)
-    fit(out)
+    fit(out, "line")
     return out
 
 
@@ -46,6 +47,13 @@ def fitted(document: dict[str, Any]) -> dict[str, Any]:
         # The line is in event.original already.
         ({"log": "line", "event": {"original": "line"}}, {"event": {"original": "line"}}),
         ({"log": "other", "event": {"original": "line"}}, {"event": {"original": "line"}, "labels": {"log": "other"}}),
+        # Blanks of any kind are no name, and a time is a date of an index.
+        ({"\u3000": 1, "a.\u2028": 2}, {"labels": {"\u3000": 1, "a.\u2028": 2}}),
+        ({"@timestamp": "yesterday"}, {"labels": {"@timestamp": "yesterday"}}),
+        ({"@timestamp": ["2026-01-15"]}, {"labels": {"@timestamp": ["2026-01-15"]}}),
+        ({"@timestamp": {"a": 1}, "labels": {"@timestamp": 1}}, {"labels": {"@timestamp": [1, {"a": 1}]}}),
+        ({"@timestamp": "2026-02-31T00:00:00Z"}, {"labels": {"@timestamp": "2026-02-31T00:00:00Z"}}),
+        ({"@timestamp": 1.5}, {"labels": {"@timestamp": 1.5}}),
     ],
 )
 def test_what_does_not_fit_moves_to_labels(document: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -60,6 +68,10 @@ def test_what_does_not_fit_moves_to_labels(document: dict[str, Any], wanted: dic
         {"host": None, "process": {"name": None}, "user": [None, {"name": "a"}], "log": {"level": ["a", 1]}},
         {"host": {"name": "web1", "arch": {"a": [{"b": 1}]}}, "agent": {"id": 5}, "agent.name": "x", "tags": ["a"]},
         {"labels": "x", "mine": deep(200), "event": {"mine": deep(200)}},
+        {"@timestamp": "2026-01-15T12:00:00,5+0100"},
+        {"@timestamp": "2026-01-15"},
+        {"@timestamp": 1768478400123},
+        {"@timestamp": "1768478400123"},
         {"lexilog": {"variables": {"a.b": "c", "d": ["e", 1], "f": deep(19), "k" * 2048: "v"}}},
     ],
 )
@@ -88,3 +100,15 @@ def test_the_shape_is_the_field_table() -> None:
 
     wanted = {field.name: "flattened" if field.type == "flattened" else "value" for field in fields().values()}
     assert flat(shape()) == wanted
+
+
+def test_a_name_that_gets_free_is_ours() -> None:
+    """Where an agent's value has to move, what the line says stands at its place."""
+    line = "<30>1 2025-08-03T10:18:44Z srx1 kmd 7 KMD_VPN_UP_ALARM_USER - VPN a from 192.0.2.1 is up."
+    agent = {"process": "kmd", "observer": "x", "@timestamp": "yesterday", "event": "text", "labels": {"event": "mine"}}
+    made = document(Pipeline().process(Record(line=line, fields=agent)), fit)
+    assert made["process"]["pid"] == 7
+    assert made["observer"]["hostname"] == "srx1"
+    assert made["@timestamp"] == "2025-08-03T10:18:44.000Z"
+    moved = {"process": "kmd", "observer": "x", "@timestamp": "yesterday", "event": ["mine", "text"]}
+    assert made["labels"] == moved
