@@ -209,6 +209,9 @@ class Node:
 
     def _is_ready(self) -> bool:
         try:
+            if self.login is not None:
+                # Makes the index of users now: it would come a moment later by itself, and be away while it does.
+                self.request("PUT", "/_security/role/nobody", {})
             self.request("GET", "/_cluster/health?wait_for_status=green&timeout=2s")
         except urllib.error.HTTPError as error:
             error.close()
