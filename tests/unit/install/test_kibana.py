@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from elastic_doubles import serving
 from kibana_double import KibanaDouble, Space
 from kibana_objects import OBJECTS, install_kibana, plan_kibana
 from lexilog.compilers.kibana.alerts import rules
@@ -19,21 +17,6 @@ from lexilog.install.apply import apply
 from lexilog.install.kibana import RULE, Kibana
 from lexilog.install.kibana_plan import kibana_steps
 from lexilog.install.plan import Step
-
-
-@pytest.fixture
-def double() -> Iterator[KibanaDouble]:
-    """Return a double of Kibana that serves."""
-    double = KibanaDouble()
-    with serving(double):
-        yield double
-
-
-@pytest.fixture
-def kibana(double: KibanaDouble) -> Iterator[Kibana]:
-    """Return what is tested."""
-    with Kibana(double.url, None, Access(api_key="a-key-of-tests")) as kibana:
-        yield kibana
 
 
 def test_credentials_go_with_each_request(kibana: Kibana, double: KibanaDouble) -> None:

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from elastic_doubles import serving
 from kibana_double import KibanaDouble
 from kibana_objects import BOARD, OBJECTS, install_kibana, plan_kibana
 from lexilog.errors import LexilogError
-from lexilog.install.access import Access
 from lexilog.install.apply import apply
 from lexilog.install.kibana import Kibana
 from lexilog.install.kibana_plan import unsettled
 
 HAND_MADE = {"type": "dashboard", "id": "d1", "attributes": {"title": "mi\x1bne", "panelsJSON": "[]"}, "references": []}
 TO_VIEW = [{"type": "index-pattern", "id": "v1", "name": "x"}]
-
-
-@pytest.fixture
-def double() -> Iterator[KibanaDouble]:
-    """Return a double of Kibana that serves."""
-    double = KibanaDouble()
-    with serving(double):
-        yield double
-
-
-@pytest.fixture
-def kibana(double: KibanaDouble) -> Iterator[Kibana]:
-    """Return what is asked."""
-    with Kibana(double.url, None, Access()) as kibana:
-        yield kibana
 
 
 def _actions(kibana: Kibana, *, remove: bool = False) -> dict[str, str]:
