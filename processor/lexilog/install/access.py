@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import ipaddress
-import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -29,7 +28,6 @@ __all__ = [
     "address_of_cloud",
     "check_version",
     "node",
-    "quieten_client",
     "refusal_of_login",
     "unreachable",
 ]
@@ -138,13 +136,6 @@ class Access(NamedTuple):
             text = text.replace(secret, "***")
         text = "".join(one if one.isprintable() or one == "\n" else " " for one in text)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def quieten_client() -> None:
-    """Leave it to lexilog to tell what the client would: a line for each request that fails."""
-    log = logging.getLogger("elastic_transport")
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.ERROR)
 
 
 def address_of_cloud(cloud_id: str) -> str:

@@ -15,6 +15,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
 from lexilog.compilers.elasticsearch.templates import DATA_STREAMS
+from lexilog.elastic import media_type, quieten_client
 from lexilog.errors import LexilogError
 from lexilog.install.access import (
     TIMEOUT,
@@ -23,7 +24,6 @@ from lexilog.install.access import (
     RefusedError,
     check_version,
     node,
-    quieten_client,
     refusal_of_login,
     unreachable,
 )
@@ -39,9 +39,7 @@ _PATHS = {
     "ingest_pipeline": "/_ingest/pipeline/",
     "index_template": "/_index_template/",
 }
-# Client 9 asks for the API of 9, which the older of the 8.x do not know; 9.x still answers as 8 does.
-_MEDIA = "application/vnd.elasticsearch+json; compatible-with=8"
-_HEADERS = {"accept": _MEDIA, "content-type": _MEDIA}
+_HEADERS = {"accept": media_type("json"), "content-type": media_type("json")}
 
 
 class Cluster(Closing):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from elastic_transport import JsonSerializer, TextSerializer, Transport, TransportError
 
+from lexilog.elastic import quieten_client
 from lexilog.errors import LexilogError
 from lexilog.install.access import (
     TIMEOUT,
@@ -22,7 +23,6 @@ from lexilog.install.access import (
     RefusedError,
     check_version,
     node,
-    quieten_client,
     refusal_of_login,
     unreachable,
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import logging
 import random
 import re
 import ssl
@@ -22,6 +21,7 @@ from elastic_transport import NodeConfig
 from elastic_transport.client_utils import url_to_node_config
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, SerializationError, UnsupportedProductError
 
+from lexilog.elastic import media_type, quieten_client
 from lexilog.enrich.document import encode_finished
 from lexilog.errors import RelayError, SettingsError
 from lexilog.model import Enriched
@@ -41,9 +41,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 # What a part of a data stream's name keeps of a text: less than it could hold, and the same on every cluster.
 _OTHER = re.compile(r"[^a-z0-9_.]")
 _DEFAULTS = {"type": "logs", "dataset": "lexilog.unknown", "namespace": "default"}
-# Client 9 asks for the API of 9, which 8.x does not know; 9.x still answers as 8 does.
-_MEDIA = "application/vnd.elasticsearch+{}; compatible-with=8"
-_HEADERS = {"accept": _MEDIA.format("json"), "content-type": _MEDIA.format("x-ndjson")}
+_HEADERS = {"accept": media_type("json"), "content-type": media_type("x-ndjson")}
 _PARAMETERS = {
     # Without it a cluster that lacks the index template makes a plain index of its own guesses.
     "require_data_stream": "true",
@@ -90,7 +88,7 @@ class ElasticsearchRelay(Relay):
 
     async def open(self) -> None:
         """Make the client; it connects when it is first used."""
-        _quieten_client()
+        quieten_client()
         settings = self._settings
         urls = [parse_url(self._name, "urls", url) for url in settings.urls]
         self._where = f"relay {self._name}: {', '.join(url.host_port_subcomponent or '' for url in urls)}"
@@ -240,13 +238,6 @@ class ElasticsearchRelay(Relay):
         clients, self._clients = self._clients, None
         if clients is not None:
             await clients.close()
-
-
-def _quieten_client() -> None:
-    """Leave it to the relay to tell what the client would: a line for each request, and for each that fails."""
-    log = logging.getLogger("elastic_transport")
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.ERROR)
 
 
 def _node(url: str, context: ssl.SSLContext | None) -> NodeConfig:
