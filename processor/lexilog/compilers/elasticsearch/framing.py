@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lexilog.compilers.elasticsearch.objects import ClusterObject
-from lexilog.compilers.elasticsearch.painless import script
+from lexilog.compilers.elasticsearch.painless import script, step
 from lexilog.compilers.source import Source
 
 __all__ = ["FRAMING", "begin", "framers", "framing", "framing_pipelines"]
@@ -80,7 +80,7 @@ ctx._lexilog.remove(name);
 
 def begin() -> dict[str, Any]:
     """Return the step that looks for the line and lays out what the other steps work on, in ``ctx._lexilog``."""
-    return _step("begin", "Find the line", script(("iso_date", "labels", "begin"), ""))
+    return step("begin", "Find the line", script(("iso_date", "labels", "begin"), ""))
 
 
 def framers(*kinds: str) -> list[dict[str, Any]]:
@@ -92,7 +92,9 @@ def framers(*kinds: str) -> list[dict[str, Any]]:
         function = "frame" + "".join(word.capitalize() for word in framer.kind.split("_"))
         main = f"ctx._lexilog.frame = {function}(ctx._lexilog.line, ctx._lexilog.context);"
         condition = f"ctx._lexilog?.line != null && ctx._lexilog.frame == null && ({framer.when})"
-        steps.append(_step(f"frame-{framer.kind}", f"Is it {framer.kind}?", script(framer.needs, main), condition))
+        steps.append(
+            step(f"frame-{framer.kind}", f"Is it {framer.kind}?", script(framer.needs, main), condition=condition)
+        )
     return steps
 
 
@@ -106,26 +108,23 @@ def framing() -> list[dict[str, Any]]:
     plain, wrapped = "ctx._lexilog?.line != null && ctx._lexilog.texts == null", "ctx._lexilog?.texts != null"
     needs = ("time", "header", "payload", "strings", "json", "unwrap")
     return [
-        _step("unwrap", "Is the line in a JSON object?", script(needs, _UNWRAP), _MAY_BE_WRAPPED),
+        step("unwrap", "Is the line in a JSON object?", script(needs, _UNWRAP), condition=_MAY_BE_WRAPPED),
         {"pipeline": {**call, "if": plain}},
         {"foreach": {"tag": "frame-each", "if": wrapped, "field": "_lexilog.texts", "processor": {"pipeline": call}}},
-        _step("unwrapped", "Add what the header before the object says", script(("behind",), _BEHIND), wrapped),
+        step(
+            "unwrapped", "Add what the header before the object says", script(("behind",), _BEHIND), condition=wrapped
+        ),
     ]
 
 
 def framing_pipelines(source: Source) -> tuple[ClusterObject, ...]:
     """Return the pipelines that the steps of `framing` call."""
-    following = _step("next-text", "Take the next text out of the object", _NEXT, "ctx._lexilog?.texts != null")
+    following = step(
+        "next-text", "Take the next text out of the object", _NEXT, condition="ctx._lexilog?.texts != null"
+    )
     body = {
         "description": "Finds out what wraps a line. The pipeline lexilog calls it for each text that may be the line.",
         "processors": [following, *framers()],
         "_meta": source.meta,
     }
     return (ClusterObject("ingest_pipeline", FRAMING, body),)
-
-
-def _step(tag: str, description: str, source: str, condition: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"tag": tag, "description": description}
-    if condition is not None:
-        found["if"] = condition
-    return {"script": {**found, "lang": "painless", "source": source}}

@@ -13,6 +13,7 @@ from typing import Any
 
 from lexilog.compilers.elasticsearch.mapping import LONGEST
 from lexilog.compilers.elasticsearch.objects import ClusterObject
+from lexilog.compilers.elasticsearch.painless import step
 from lexilog.compilers.elasticsearch.pipeline import CUSTOM, NAME, pipelines
 from lexilog.compilers.source import Source
 
@@ -69,21 +70,21 @@ def _calling(stem: str) -> dict[str, Any]:
 def _body(pipeline: ClusterObject) -> dict[str, Any]:
     body = {key: pipeline.body[key] for key in _KEYS if key in pipeline.body}
     if pipeline.name == NAME:
-        steps = [step for step in body["processors"] if step.get("pipeline", {}).get("name") != CUSTOM]
+        steps = [one for one in body["processors"] if one.get("pipeline", {}).get("name") != CUSTOM]
         body["processors"] = [_KEEP, *map(_bounded, steps), _back("back-to-data-stream")]
         body["on_failure"] = [*map(_bounded, body["on_failure"]), _back("failed-back-to-data-stream")]
     return body
 
 
-def _bounded(step: dict[str, Any]) -> dict[str, Any]:
-    script = step.get("script", {})
+def _bounded(one: dict[str, Any]) -> dict[str, Any]:
+    script = one.get("script", {})
     if "shape" not in script.get("params", {}):
-        return step
+        return one
     return {"script": {**script, "params": {**script["params"], "longest": LONGEST}}}
 
 
 def _back(tag: str) -> dict[str, Any]:
-    return {"script": {"tag": tag, "description": "Stay in the data stream", "lang": "painless", "source": _BACK}}
+    return step(tag, "Stay in the data stream", _BACK)
 
 
 def _referring(body: Any, calls: list[str]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from lexilog.compilers.elasticsearch import framing
 from lexilog.compilers.elasticsearch.mapping import LONGEST
 from lexilog.compilers.elasticsearch.objects import ClusterObject
-from lexilog.compilers.elasticsearch.painless import script
+from lexilog.compilers.elasticsearch.painless import script, step
 from lexilog.compilers.elasticsearch.tables import enrich_table, match_table, shape_table
 from lexilog.compilers.source import Files, Source, to_json
 
@@ -40,8 +40,19 @@ def pipelines(source: Source, *, opensearch: bool = False) -> tuple[ClusterObjec
         _convert("_ingest.timestamp", "_lexilog_now"),
         framing.begin(),
         *framing.framing(),
-        _script("match", "Which message is it?", _MATCH, match_table(source.entries), "ctx._lexilog?.frame != null"),
-        _script("enrich", "Write the fields", (*_FIELDS, "enrich"), enrich_table(source.entries) | shaping),
+        step(
+            "match",
+            "Which message is it?",
+            script(_MATCH, ""),
+            condition="ctx._lexilog?.frame != null",
+            params=match_table(source.entries),
+        ),
+        step(
+            "enrich",
+            "Write the fields",
+            script((*_FIELDS, "enrich"), ""),
+            params=enrich_table(source.entries) | shaping,
+        ),
     ]
     if not opensearch:
         steps.append({"pipeline": {"tag": "custom", "name": CUSTOM, "ignore_missing_pipeline": True}})
@@ -76,20 +87,6 @@ def _convert(field: str, target: str) -> dict[str, Any]:
 
 def _failed(shaping: dict[str, Any]) -> dict[str, Any]:
     """Return what is done when a step fails; if that fails too, nothing of ours stays in the document."""
-    step = _script("failed", "Say what failed", (*_FIELDS, "failed"), shaping)
+    say = step("failed", "Say what failed", script((*_FIELDS, "failed"), ""), params=shaping)
     names = ["_lexilog", "_lexilog_now", "_lexilog_problem"]
-    return {"script": {**step["script"], "on_failure": [{"remove": {"field": names, "ignore_missing": True}}]}}
-
-
-def _script(
-    tag: str,
-    description: str,
-    names: tuple[str, ...],
-    params: dict[str, Any] | None = None,
-    condition: str | None = None,
-) -> dict[str, Any]:
-    found: dict[str, Any] = {"tag": tag, "description": description}
-    if condition is not None:
-        found["if"] = condition
-    found |= {"lang": "painless", "source": script(names, "")}
-    return {"script": found | ({"params": params} if params is not None else {})}
+    return {"script": {**say["script"], "on_failure": [{"remove": {"field": names, "ignore_missing": True}}]}}

@@ -15,13 +15,13 @@ from lexilog.compilers.elasticsearch.mapping import properties
 from lexilog.compilers.elasticsearch.objects import ClusterObject
 from lexilog.compilers.source import Files, Source, to_json
 
-__all__ = ["DATA_STREAMS", "RAW_DATA_STREAMS", "Lifecycle", "files", "templates"]
+__all__ = ["DATA_STREAMS", "Lifecycle", "files", "templates"]
 
 Lifecycle = Literal["ilm", "dsl"]
 
 DATA_STREAMS = "logs-lexilog.*-*"
 # Where agents that have no lexilog service write lines as they are.
-RAW_DATA_STREAMS = "logs-lexilog.raw-*"
+_RAW_DATA_STREAMS = "logs-lexilog.raw-*"
 # Above Elastic's own template for logs-*-*, which has 100.
 _PRIORITY, _RAW_PRIORITY = 200, 210
 _CUSTOM = "lexilog@custom"
@@ -56,7 +56,7 @@ def templates(
     if pipeline:
         raw = {
             **index,
-            "index_patterns": [RAW_DATA_STREAMS],
+            "index_patterns": [_RAW_DATA_STREAMS],
             "priority": _RAW_PRIORITY,
             "template": {"settings": {"index": {"default_pipeline": "lexilog"}}},
         }

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-__all__ = ["LIMIT", "script"]
+__all__ = ["LIMIT", "script", "step"]
 
 # Bytes: the default of ``script.max_size_in_bytes``.
 LIMIT = 65_535
@@ -35,3 +36,26 @@ def script(names: tuple[str, ...], main: str) -> str:
     if size > LIMIT:
         raise ValueError(f"the script of {', '.join(names)} has {size} bytes; Elasticsearch takes {LIMIT}")
     return source
+
+
+def step(
+    tag: str, description: str, source: str, *, condition: str | None = None, params: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a step of a pipeline that runs a script.
+
+    Args:
+        tag: which tells it from the others in a cluster's statistics.
+        description: what it is for.
+        source: of the script.
+        condition: under which it runs; always where it is None.
+        params: what the script knows as ``params``.
+    """
+    found = {
+        "tag": tag,
+        "description": description,
+        "if": condition,
+        "lang": "painless",
+        "source": source,
+        "params": params,
+    }
+    return {"script": {name: value for name, value in found.items() if value is not None}}
