@@ -36,7 +36,7 @@ _FRAMERS = (
     _Framer("leef", "ctx._lexilog.line.contains('LEEF:')",
             ("time", "header", "payload", "piped", "java_time", "frame_leef")),
     _Framer("mocana", "ctx._lexilog.line.contains('[')",
-            ("time", "header", "payload", "strings", "json", "json_tail", "frame_mocana")),
+            ("time", "header", "payload", "strings", "json", "beginning", "json_tail", "frame_mocana")),
     _Framer("clavister", "ctx._lexilog.line.contains('=') || ctx._lexilog.line.contains('EFW') || "
             "ctx._lexilog.line.contains('] IKE') || ctx._lexilog.line.contains('] IPSEC') || "
             "ctx._lexilog.line.contains('] RULE') || ctx._lexilog.line.contains('IKE,')",

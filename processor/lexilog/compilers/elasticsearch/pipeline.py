@@ -24,7 +24,16 @@ NAME = "lexilog"
 CUSTOM = "lexilog@custom"
 
 _MATCH = ("text", "match_text", "match_types", "match_template", "match_tail", "match_index", "match")
-_FIELDS = ("text", "iso_date", "labels", "enrich_values", "enrich_fields", "enrich_document", "enrich_shape")
+_FIELDS = (
+    "text",
+    "iso_date",
+    "labels",
+    "beginning",
+    "enrich_values",
+    "enrich_fields",
+    "enrich_document",
+    "enrich_shape",
+)
 
 
 def pipelines(source: Source, *, opensearch: bool = False) -> tuple[ClusterObject, ...]:
