@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from lexilog.cli._output import console
-from lexilog.install.kibana import RULE
+from lexilog.install.kibana_plan import TITLES
 from lexilog.install.plan import KINDS, Action, Step
 from lexilog.install.streams import LIFECYCLE, ROLLOVER
 
@@ -25,9 +25,7 @@ _TITLES = {
     **KINDS,
     LIFECYCLE: "lifecycle of data stream",
     ROLLOVER: "data stream",
-    RULE: "alert rule",
-    "index-pattern": "data view",
-    "search": "saved search",
+    **TITLES,
 }
 _SAID: dict[Action, str] = {
     "create": "to create",

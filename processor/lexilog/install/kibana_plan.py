@@ -13,7 +13,10 @@ from lexilog.install.kibana_space import objects_in, rules_in
 from lexilog.install.plan import Step, difference
 from lexilog.install.version import is_newer
 
-__all__ = ["kibana_steps", "unsettled"]
+__all__ = ["TITLES", "kibana_steps", "unsettled"]
+
+# What people call the kinds; the others go by their type.
+TITLES = {RULE: "alert rule", "index-pattern": "data view", "search": "saved search"}
 
 # What is compared of a saved object.
 _COMPARED = ("attributes", "references")
@@ -23,7 +26,6 @@ _Found = Mapping[str, Any]
 _VIEW = "index-pattern"
 # In this order they are removed, for the former refer to the latter; dashboards, and what else there is, are 1.
 _REMOVAL = {RULE: 0, "search": 2, _VIEW: 3}
-_TITLES = {RULE: "alert rule", _VIEW: "data view", "search": "saved search"}
 # Kibana keeps no _meta of an object; a data view has not even a description.
 _STAMP = re.compile(r"\(lexilog ([^\s()]+)\)\s*$")
 _TAG = re.compile(r"lexilog (\S+)")
@@ -152,7 +154,7 @@ def _key(saved: _Found) -> _Key:
 
 
 def _kind(kind: str) -> str:
-    return _TITLES.get(kind, kind)
+    return TITLES.get(kind, kind)
 
 
 def _title(found: _Found) -> str:
